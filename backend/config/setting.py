@@ -1,0 +1,232 @@
+"""Settings: one frozen object, built once in `main.py` or `cli.py` and passed on; nothing else reads the environment.
+
+A wrong value stops the start and names its variable. `.env.example` lists every one; a test compares the two.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator
+from pydantic import model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+TenantName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class SettingError(Exception):
+    """The settings cannot be used; the message names each variable and what is wrong with it."""
+
+
+class ModelAlias(BaseModel):
+    """One name that callers may ask for, and the model it stands for today."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str
+    """The model's name at the endpoint."""
+    base_url: str | None = None
+    """Another OpenAI-compatible endpoint than `OPENAI_BASE_URL`."""
+    api_key: SecretStr | None = None
+    """The key of that endpoint; `OPENAI_API_KEY` is never sent to it."""
+    input_price: float = Field(0.0, ge=0)
+    """US dollars per million prompt tokens."""
+    output_price: float = Field(0.0, ge=0)
+    """US dollars per million completion tokens."""
+
+
+def _default_aliases() -> dict[str, ModelAlias]:
+    """The seed's three names on models that are alive (gpt-5 ends 2026-12-11, gpt-4o and gpt-4o-mini 2027-01-14)."""
+    return {
+        "gpt-5": ModelAlias(target="gpt-5.4"),
+        "gpt-4o": ModelAlias(target="gpt-5.4"),
+        "gpt-4o-mini": ModelAlias(target="gpt-5.4-mini"),
+    }
+
+
+class Settings(BaseSettings):
+    """Every setting of the server. The variable's name is the field's, in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    # --- the server
+    environment: Literal["development", "staging", "production"] = "development"
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    data_dir: Path = Path("data")
+    """Everything that the server keeps."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated origins that browsers may call from; `*` for any."""
+    max_body_bytes: int = Field(2 * 1024 * 1024, ge=1024)
+    """Largest request body but for uploads."""
+    max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1024)
+    max_message_bytes: int = Field(1024 * 1024, ge=1024)
+    """Largest message on a socket, and the most that may wait for one slow socket."""
+    max_question_chars: int = Field(32_000, ge=1)
+    drain_seconds: float = Field(30.0, ge=0)
+    """How long a stopping server waits for its runs before it hands them to the next start."""
+
+    # --- who may come in
+    auth_mode: Literal["disabled", "token"] = "disabled"
+    """`disabled` binds to loopback only."""
+    access_token: SecretStr | None = None
+    """The token of the tenant `default`."""
+    tenant_tokens: dict[TenantName, SecretStr] = Field(default_factory=dict)
+    """JSON object: a token for each further tenant."""
+    docs_public: bool = True
+    """Whether /docs, /redoc and /openapi.json need no token."""
+
+    # --- logs
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["console", "json"] = "console"
+    log_file_path: Path | None = None
+    log_rotation: str = "100 MB"
+    log_retention: str = "30 days"
+    log_compression: Literal["gz", "bz2", "xz", "zip"] | None = "gz"
+
+    # --- where things are kept
+    database_url: SecretStr | None = None
+    """`postgresql://…`; without it, SQLite under `DATA_DIR`."""
+    redis_url: SecretStr | None = None
+    """`redis://…`; without it, locks are held in the process."""
+    lock_ttl: float = Field(30.0, gt=0)
+    """Seconds after which a lock whose holder died is free."""
+
+    # --- runs
+    run_concurrency: int = Field(512, ge=1)
+    """Runs that execute at once in this process; more wait as `pending`."""
+    run_timeout: float = Field(3600.0, gt=0)
+    """Seconds after which a run ends as `timeout`."""
+    run_max_losses: int = Field(3, ge=1)
+    """A run whose server died this often ends as `error`."""
+    event_limit: int = Field(10_000, ge=100)
+    """Events kept of one run; a reader further behind is told to `resync`."""
+    event_ttl: float = Field(3600.0, ge=1)
+    """Seconds for which the events of an ended run are kept."""
+    idempotency_ttl: float = Field(86_400.0, ge=1)
+    """Seconds for which an Idempotency-Key is remembered."""
+
+    # --- models
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    """Any OpenAI-compatible endpoint. Without this and a key, the built-in extractive model answers."""
+    openai_model: str | None = None
+    """The model behind the default alias; without it, the target of `gpt-5`."""
+    llm_aliases: dict[str, ModelAlias] = Field(default_factory=_default_aliases)
+    """JSON object: what each model name stands for."""
+    llm_fallbacks: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated aliases that are tried in turn when a model fails before its first token."""
+    llm_timeout: float = Field(60.0, gt=0)
+    """Seconds without a byte from the model."""
+    llm_max_retries: int = Field(2, ge=0, le=10)
+    llm_max_tokens: int = Field(2048, ge=1)
+    """Most tokens of one answer."""
+
+    # --- knowledge
+    embedding_model: Literal["use-multilingual", "text-embedding-3-large", "text-embedding-3-small"] = (
+        "use-multilingual"
+    )
+    embedding_dimensions: int | None = Field(None, ge=64, le=3072)
+    """Shortens OpenAI embeddings; the offline model has 512."""
+    embedding_cache_size: int = Field(4096, ge=0)
+    ingest_concurrency: int = Field(1, ge=1, le=16)
+    """Files that are read at once."""
+    ingest_timeout: float = Field(60.0, gt=0)
+    """Seconds in which one file must have been read."""
+    ingest_memory_bytes: int = Field(1024 * 1024 * 1024, ge=64 * 1024 * 1024)
+    """Memory that reading one file may take."""
+    sample_corpus: bool = True
+    """Whether the first start loads the shipped K-Startup notices for the tenant `default`."""
+
+    # --- agents
+    graph_config: Path | None = None
+    """A `langgraph.json` whose graphs are served beside the built-in agents."""
+    extension_dir: Path = Path("extension")
+    """Folder of nodes that are added to the built-in agents."""
+
+    @field_validator("cors_origins", "llm_fallbacks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("environment", mode="before")
+    @classmethod
+    def _environment(cls, value: object) -> object:
+        short = {"dev": "development", "stg": "staging", "prod": "production"}
+        return short.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        """The word None (as the specification writes it) means that it is not set."""
+        return None if isinstance(value, str) and value.strip() in {"None", "none"} else value
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.auth_mode == "disabled" and self.host not in LOOPBACK:
+            raise ValueError(
+                f"HOST: {self.host} can be reached from other machines, and AUTH_MODE=disabled binds to loopback only."
+                " Set AUTH_MODE=token and ACCESS_TOKEN."
+            )
+        if self.auth_mode == "token" and not (self.access_token or self.tenant_tokens):
+            raise ValueError("ACCESS_TOKEN: AUTH_MODE=token needs a token.")
+        if unknown := set(self.llm_fallbacks) - {"default", "extractive", *self.llm_aliases}:
+            raise ValueError(f"LLM_FALLBACKS: there is no model {', '.join(sorted(unknown))}.")
+        tokens = [token.get_secret_value() for token in self.tokens.values()]
+        if len(set(tokens)) != len(tokens):
+            raise ValueError("TENANT_TOKENS: two tenants have the same token.")
+        return self
+
+    @cached_property
+    def tokens(self) -> dict[str, SecretStr]:
+        """The token of each tenant."""
+        own = {"default": self.access_token} if self.access_token else {}
+        return {**own, **self.tenant_tokens}
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The one file of threads, runs, events and checkpoints."""
+        return self.data_dir / "sqlite-data" / "daedap" / "sqlite.db"
+
+    @property
+    def keyword_dir(self) -> Path:
+        """Folder of the keyword indexes, a file for each tenant."""
+        return self.data_dir / "sqlite-data" / "keyword"
+
+    @property
+    def chroma_path(self) -> Path:
+        return self.data_dir / "chromadb-data"
+
+    @property
+    def files_path(self) -> Path:
+        return self.data_dir / "files"
+
+    @property
+    def has_llm(self) -> bool:
+        """Whether a language model is configured; without one the extractive model answers."""
+        return self.openai_api_key is not None or self.openai_base_url is not None
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Return the settings of this process.
+
+    Raises:
+        SettingError: a value is wrong; the message names each variable.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # overrides are validated like variables
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False, include_input=False):
+            name = ".".join(str(part) for part in problem["loc"]).upper()
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}: {message}" if name else message)
+        raise SettingError("\n".join(lines)) from None

@@ -1,0 +1,215 @@
+"""The whole vocabulary of expected failures.
+
+An expected failure is a `DomainError`; anything else is a bug and stays an ordinary exception. `api/problem.py` is the
+one place where one of these becomes an RFC 9457 problem document.
+
+    DomainError
+    ├── Invalid          422   the request can be understood but not honoured
+    │   ├── InvalidId, InvalidCursor, InvalidFile, InvalidGraph, InvalidSlot, UnsupportedModel
+    ├── Unauthorized     401   nobody, or somebody we do not know
+    ├── Forbidden        403   somebody we know, who may not
+    ├── NotFound         404   not there, or another tenant's
+    │   ├── ThreadNotFound, RunNotFound, AgentNotFound, DocumentNotFound, PassageNotFound, JobNotFound
+    ├── Conflict         409   the state does not allow it
+    │   ├── ThreadBusy, ThreadExists, RunEnded, NotInterrupted, IdempotencyConflict, Fenced, LockLost, IndexMismatch
+    ├── Gone             410   it was there; its events are no longer kept
+    ├── TooLarge         413
+    ├── TooMany          429   with the seconds after which to try again
+    ├── UpstreamFailed   502   a model or a service answered badly
+    ├── Unavailable      503   a part of ours is not ready
+    └── UpstreamTimeout  504
+        └── RunTimeout
+"""
+
+from typing import Any, ClassVar
+
+
+class DomainError(Exception):
+    """An expected failure: `detail` is for the person who asked, `members` are machine-readable extras."""
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "error"
+    title: ClassVar[str] = "Error"
+
+    def __init__(self, detail: str, **members: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.members = members
+
+
+class Invalid(DomainError):
+    status, slug, title = 422, "invalid", "The request cannot be honoured"
+
+
+class InvalidId(Invalid):
+    slug, title = "invalid-id", "Not an id"
+
+
+class InvalidCursor(Invalid):
+    slug, title = "invalid-cursor", "Not an event id of this stream"
+
+
+class InvalidFile(Invalid):
+    slug, title = "invalid-file", "The file cannot be read"
+
+
+class InvalidGraph(Invalid):
+    slug, title = "invalid-graph", "The graph cannot be built"
+
+
+class InvalidSlot(InvalidGraph):
+    slug, title = "invalid-slot", "The added node has no place"
+
+
+class UnsupportedModel(Invalid):
+    slug, title = "unsupported-model", "No such model is configured"
+
+
+class Unauthorized(DomainError):
+    status, slug, title = 401, "unauthorized", "Authentication is needed"
+
+
+class Forbidden(DomainError):
+    status, slug, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(DomainError):
+    status, slug, title = 404, "not-found", "Not found"
+
+
+class ThreadNotFound(NotFound):
+    slug, title = "thread-not-found", "No such thread"
+
+    def __init__(self, thread_id: object) -> None:
+        super().__init__(f"Thread {thread_id} does not exist.", thread_id=str(thread_id))
+
+
+class RunNotFound(NotFound):
+    slug, title = "run-not-found", "No such run"
+
+    def __init__(self, run_id: object) -> None:
+        super().__init__(f"Run {run_id} does not exist.", run_id=str(run_id))
+
+
+class AgentNotFound(NotFound):
+    slug, title = "agent-not-found", "No such agent"
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"There is no agent {name!r}. There are: {', '.join(known)}.", agent=name)
+
+
+class DocumentNotFound(NotFound):
+    slug, title = "document-not-found", "No such document"
+
+    def __init__(self, document_id: object) -> None:
+        super().__init__(f"Document {document_id} does not exist.", document_id=str(document_id))
+
+
+class PassageNotFound(NotFound):
+    slug, title = "passage-not-found", "No such passage"
+
+    def __init__(self, passage_id: object) -> None:
+        super().__init__(f"Passage {passage_id} does not exist.", passage_id=str(passage_id))
+
+
+class JobNotFound(NotFound):
+    slug, title = "job-not-found", "No such job"
+
+    def __init__(self, job_id: object) -> None:
+        super().__init__(f"Job {job_id} does not exist.", job_id=str(job_id))
+
+
+class Conflict(DomainError):
+    status, slug, title = 409, "conflict", "The state does not allow it"
+
+
+class ThreadBusy(Conflict):
+    slug, title = "thread-busy", "The thread has an active run"
+
+    def __init__(self, thread_id: object) -> None:
+        super().__init__(f"Thread {thread_id} already has an active run.", thread_id=str(thread_id))
+
+
+class ThreadExists(Conflict):
+    slug, title = "thread-exists", "The thread exists"
+
+    def __init__(self, thread_id: object) -> None:
+        super().__init__(f"Thread {thread_id} already exists.", thread_id=str(thread_id))
+
+
+class RunEnded(Conflict):
+    slug, title = "run-ended", "The run has ended"
+
+    def __init__(self, run_id: object, status: str) -> None:
+        super().__init__(f"Run {run_id} has ended ({status}).", run_id=str(run_id), run_status=status)
+
+
+class NotInterrupted(Conflict):
+    slug, title = "not-interrupted", "Nothing waits for an answer"
+
+    def __init__(self, thread_id: object) -> None:
+        super().__init__(f"Thread {thread_id} is not waiting for an answer.", thread_id=str(thread_id))
+
+
+class IdempotencyConflict(Conflict):
+    slug, title = "idempotency-conflict", "The idempotency key was used with another body"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The idempotency key {key!r} was used with another body.")
+
+
+class Fenced(Conflict):
+    """This attempt of a run is no longer the current one: whatever it still wants to write is refused."""
+
+    slug, title = "fenced", "Another attempt of the run has taken over"
+
+    def __init__(self, run_id: object, attempt: int) -> None:
+        super().__init__(f"Attempt {attempt} of run {run_id} is no longer the current one.", run_id=str(run_id))
+
+
+class LockLost(Conflict):
+    """A lock ran out while its holder was at work: the work was stopped, since another may hold it now."""
+
+    slug, title = "lock-lost", "The lock was lost"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The lock {name!r} was lost before the work under it was done.")
+
+
+class IndexMismatch(Conflict):
+    slug, title = "index-mismatch", "The index was built with another embedding model"
+
+
+class Gone(DomainError):
+    status, slug, title = 410, "gone", "No longer kept"
+
+
+class TooLarge(DomainError):
+    status, slug, title = 413, "too-large", "Too large"
+
+
+class TooMany(DomainError):
+    status, slug, title = 429, "too-many", "Too many requests"
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.retry_after = retry_after
+
+
+class UpstreamFailed(DomainError):
+    status, slug, title = 502, "upstream-failed", "A service behind this one failed"
+
+
+class Unavailable(DomainError):
+    status, slug, title = 503, "unavailable", "Not ready"
+
+
+class UpstreamTimeout(DomainError):
+    status, slug, title = 504, "upstream-timeout", "A service behind this one was too slow"
+
+
+class RunTimeout(UpstreamTimeout):
+    slug, title = "run-timeout", "The run did not end in its time"
+
+    def __init__(self, run_id: object) -> None:
+        super().__init__(f"Run {run_id} was stopped at its time limit.", run_id=str(run_id))

@@ -1,0 +1,174 @@
+"""From what a graph streams to the events of a run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+import orjson
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
+
+from backend.core.run.event_log import Channel
+from backend.dto.run import Run
+from backend.dto.usage import Usage
+
+
+class Encoder(Protocol):
+    """Writes a run's events in one dialect."""
+
+    @property
+    def modes(self) -> Sequence[str]:
+        """The stream modes that it reads."""
+
+    def start(self, model: str) -> None: ...
+
+    def feed(self, mode: str, payload: Any) -> None: ...
+
+    def finish(self, status: str, usage: Usage) -> dict[str, Any]:
+        """Return the data of the run's last event, `done`; it is written when the end is recorded."""
+
+    @property
+    def interrupts(self) -> list[dict[str, Any]]:
+        """What the graph waits for."""
+
+
+class ChatEncoder:
+    """The dialect of `/api/v1` and the sockets: start, token, citation, refusal, tool, usage, interrupt, done."""
+
+    modes = ("messages", "custom", "values")
+
+    def __init__(self, channel: Channel, run: Run, *, stored: bool) -> None:
+        self._channel = channel
+        self._run = run
+        self._ids = {
+            "run_id": str(run.run_id),
+            "thread_id": str(run.thread_id) if stored else None,
+        }
+        self._values: Any = None
+        self._tail: bytes = b""
+        self._tail_of: object = None
+        self.interrupts: list[dict[str, Any]] = []
+
+    def start(self, model: str) -> None:
+        self._say(
+            "start", {**self._ids, "agent": self._run.request.agent, "attempt": self._run.attempt, "model": model}
+        )
+
+    def feed(self, mode: str, payload: Any) -> None:
+        if mode == "messages":
+            self._message(*payload)
+        elif mode == "custom":
+            self._custom(payload)
+        else:
+            self._state(payload)
+
+    def finish(self, status: str, usage: Usage) -> dict[str, Any]:
+        self._say("usage", _usage(usage))
+        values = self._values if isinstance(self._values, Mapping) else {}
+        answer = _answer(values)
+        done: dict[str, Any] = {
+            **self._ids,
+            "status": status,
+            "answer": None if answer is None else text_of(answer),
+            "message_id": None if answer is None else answer.id,
+            "citations": values.get("citations") or [],
+            "refused": bool(values.get("refused")),
+            "usage": _usage(usage),
+        }
+        if "messages" not in values and self._values is not None:
+            done["output"] = self._values
+        if self.interrupts:
+            done["interrupts"] = self.interrupts
+        return done
+
+    def _message(self, message: Any, metadata: Mapping[str, Any]) -> None:
+        if isinstance(message, ToolMessage):
+            self._say("tool", {"name": message.name, "id": message.tool_call_id, "status": message.status})
+            return
+        if not isinstance(message, AIMessage):
+            return
+        if calls := message.tool_calls if not isinstance(message, AIMessageChunk) else []:
+            for call in calls:
+                self._say("tool", {"name": call["name"], "id": call["id"], "status": "called", "args": call["args"]})
+        content = message.content
+        text = content if isinstance(content, str) else text_of(message)
+        if not text:
+            return
+        if metadata is not self._tail_of or message.id is None:
+            # the part of an event that is the same for every token of a message
+            rest = orjson.dumps({"node": metadata.get("langgraph_node"), "message_id": message.id})
+            self._tail = b"," + rest[1:]
+            self._tail_of = metadata
+        self._channel.append("token", b'{"text":' + orjson.dumps(text) + self._tail)
+
+    def _custom(self, payload: Any) -> None:
+        if not isinstance(payload, Mapping):
+            return
+        kind = payload.get("type")
+        if kind in {"citation", "refusal", "tool"}:
+            self._say(str(kind), {key: value for key, value in payload.items() if key != "type"})
+
+    def _state(self, values: Any) -> None:
+        if isinstance(values, Mapping) and "__interrupt__" in values:
+            self.interrupts = [{"id": found.id, "value": found.value} for found in values["__interrupt__"]]
+            self._say("interrupt", {"interrupts": self.interrupts})
+            values = {key: value for key, value in values.items() if key != "__interrupt__"}
+            if not values:
+                return
+        self._values = values
+
+    def _say(self, name: str, data: Mapping[str, Any]) -> None:
+        self._channel.append(name, encode(data))
+
+
+def encode(data: Any) -> bytes:
+    """Serialize an event's data; messages as role and content, what is not JSON as text."""
+    return orjson.dumps(data, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+
+
+def text_of(message: BaseMessage) -> str:
+    """Return the text of a message, whatever form its content has."""
+    content = message.content
+    if isinstance(content, str):
+        return content
+    return "".join(
+        block if isinstance(block, str) else str(block.get("text", ""))
+        for block in content
+        if isinstance(block, str) or block.get("type") in {"text", "output_text"}
+    )
+
+
+def _answer(values: Mapping[str, Any]) -> AIMessage | None:
+    """The last thing that the assistant said to the person's last message."""
+    for message in reversed(_messages(values)):
+        if isinstance(message, AIMessage):
+            return message
+        if isinstance(message, HumanMessage):
+            return None
+    return None
+
+
+def _messages(values: Mapping[str, Any]) -> list[BaseMessage]:
+    found = values.get("messages")
+    return [item for item in found if isinstance(item, BaseMessage)] if isinstance(found, list) else []
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "model": usage.model,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost": usage.cost,
+        "calls": usage.calls,
+        "latency": round(usage.latency, 6),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseMessage):
+        role = {"human": "user", "ai": "assistant"}.get(value.type, value.type)
+        return {"id": value.id, "role": role, "content": value.content}
+    if isinstance(value, UUID | bytes | set | frozenset):
+        return list(value) if isinstance(value, set | frozenset) else str(value)
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    return str(value)

@@ -1,0 +1,183 @@
+"""One attempt of a run: the graph, its checkpoints, its events."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol, cast
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from backend.core.graph.context import Context
+from backend.core.retrieval.base import Retriever
+from backend.core.run.encoder import ChatEncoder, Encoder
+from backend.core.run.event_log import Channel
+from backend.dto.agent import AgentInfo
+from backend.dto.run import Run
+from backend.dto.thread import ThreadStatus
+from backend.dto.usage import Usage
+
+
+class Graphs(Protocol):
+    def get(self, name: str) -> CompiledStateGraph[Any, Any, Any, Any]: ...
+
+    def describe(self, name: str) -> AgentInfo: ...
+
+
+class Models(Protocol):
+    def get(self, alias: str | None = None) -> BaseChatModel: ...
+
+    def meter(self, alias: str | None = None) -> "Meter": ...
+
+    def is_extractive(self, alias: str | None = None) -> bool: ...
+
+
+class Meter(Protocol):
+    """A callback handler that counts."""
+
+    @property
+    def usage(self) -> Usage: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: what its run and its thread become, and the data of its last event."""
+
+    status: Literal["success", "error", "timeout", "interrupted"]
+    thread_status: ThreadStatus
+    last_event: Literal["done", "error"]
+    result: dict[str, Any]
+    usage: Usage | None = None
+
+
+class RunExecutor:
+    """Makes attempts; holds nothing between them."""
+
+    def __init__(
+        self,
+        graphs: Graphs,
+        models: Models,
+        retriever: Callable[[str], Retriever],
+        clock: Callable[[], datetime],
+        *,
+        max_tokens: int,
+    ) -> None:
+        self._graphs = graphs
+        self._models = models
+        self._retriever = retriever
+        self._clock = clock
+        self._max_tokens = max_tokens
+
+    def check(self, agent: str, model: str | None) -> None:
+        """Make sure that a run with these could begin.
+
+        Raises:
+            AgentNotFound, InvalidGraph, UnsupportedModel: it could not.
+        """
+        self._graphs.get(agent)
+        self._models.get(model)
+
+    def attempt(self, run: Run, channel: Channel, saver: BaseCheckpointSaver[str] | None) -> "Attempt":
+        """Return an attempt, not yet begun; `saver` None keeps no state."""
+        request = run.request
+        graph = self._graphs.get(request.agent)
+        context = None
+        if self._graphs.describe(request.agent).takes_context:
+            context = Context(
+                tenant_id=run.tenant_id,
+                user_id=run.user_id,
+                model=self._models.get(request.model),
+                retriever=self._retriever(run.tenant_id),
+                clock=self._clock,
+                max_tokens=self._max_tokens,
+                has_llm=not self._models.is_extractive(request.model),
+            )
+        return Attempt(run, channel, saver, graph, context, self._models.meter(request.model))
+
+
+class Attempt:
+    """One attempt of a run. Events up to but not with the last go to its channel; the last is the outcome's."""
+
+    def __init__(
+        self,
+        run: Run,
+        channel: Channel,
+        saver: BaseCheckpointSaver[str] | None,
+        graph: CompiledStateGraph[Any, Any, Any, Any],
+        context: Context | None,
+        meter: Meter,
+    ) -> None:
+        self._run = run
+        self._saver = saver
+        self._graph = graph
+        self._context = context
+        self._meter = meter
+        self._encoder: Encoder = ChatEncoder(channel, run, stored=saver is not None)
+
+    async def execute(self) -> Outcome:
+        """Run the graph to its end or its interrupt.
+
+        Raises:
+            Exception: what the graph raised.
+        """
+        run, encoder, saver = self._run, self._encoder, self._saver
+        request = run.request
+        config: RunnableConfig = {
+            "configurable": {
+                **clean(request.configurable),
+                "thread_id": str(run.thread_id),
+                "run_id": str(run.run_id),
+                "user_id": run.user_id,
+            },
+            # With its own run id in the metadata of the last checkpoint, LangGraph takes a run up again where that
+            # checkpoint stands and does not apply the input twice (langgraph PR 3668).
+            "metadata": {"run_id": str(run.run_id)},
+            "callbacks": [cast(BaseCallbackHandler, self._meter)],
+            "recursion_limit": request.recursion_limit,
+        }
+        encoder.start(request.model or "default")
+        stream = self._graph.copy({"checkpointer": saver}).astream(
+            await self._input(config),
+            config,
+            context=self._context,
+            stream_mode=cast(Any, list(encoder.modes)),
+            durability=request.durability if saver is not None else None,
+        )
+        async for mode, payload in stream:
+            encoder.feed(mode, payload)
+        return self.ended("interrupted" if encoder.interrupts else "success")
+
+    def ended(self, how: Literal["success", "interrupted", "cancelled", "timeout"]) -> Outcome:
+        """Return the outcome of an attempt that failed of nothing: `interrupted` waits, `cancelled` was stopped."""
+        usage = self._meter.usage
+        shown = "interrupted" if how == "cancelled" else how
+        return Outcome(
+            status="success" if how == "interrupted" else shown,
+            thread_status="interrupted" if how == "interrupted" else "idle",
+            last_event="done",
+            result=self._encoder.finish(shown, usage),
+            usage=usage,
+        )
+
+    async def _input(self, config: RunnableConfig) -> Any:
+        """What the graph is given: the input, an answer to its interrupt, or nothing to go on from where it stands."""
+        request = self._run.request
+        if not request.has_resume:
+            return request.input
+        if self._run.attempt > 1 and self._saver is not None:
+            # The answer was taken when this run saved its first checkpoint; given again, it would answer the next
+            # interrupt.
+            last = await self._saver.aget_tuple(config)
+            if last is not None and last.metadata.get("run_id") == str(self._run.run_id):
+                return None
+        return Command(resume=request.resume)
+
+
+def clean(configurable: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a caller may set: neither LangGraph's own keys nor those that say whose state is meant."""
+    ours = {"thread_id", "run_id", "user_id", "tenant_id", "checkpoint_ns", "checkpoint_map"}
+    return {key: value for key, value in configurable.items() if not key.startswith("__") and key not in ours}

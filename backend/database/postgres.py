@@ -1,0 +1,77 @@
+"""PostgreSQL through asyncpg, behind the `Database` port."""
+
+from typing import TypeVar
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from backend.core.error import Invalid, Unavailable
+from backend.database.base import Work, dump_json, load_json
+
+T = TypeVar("T")
+
+POOL = 20
+WAIT_SECONDS = 10
+
+
+class PostgresDatabase:
+    """A PostgreSQL database (15 or later) behind the `Database` port."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url).set(drivername="postgresql+asyncpg")
+        self._engine: AsyncEngine | None = None
+        self._reading: AsyncEngine | None = None
+        """The same pool; its transactions see one state and cannot write."""
+
+    async def open(self) -> None:
+        """Open the pool and ask the server once.
+
+        Raises:
+            Unavailable: it does not answer.
+        """
+        self._engine = create_async_engine(
+            self.url,
+            pool_size=POOL,
+            max_overflow=0,
+            pool_timeout=WAIT_SECONDS,
+            pool_pre_ping=True,
+            connect_args={"timeout": WAIT_SECONDS, "command_timeout": 60},
+            json_serializer=dump_json,
+            json_deserializer=load_json,
+        )
+        self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        await self.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
+
+    async def close(self) -> None:
+        if self._engine is not None:
+            await self._engine.dispose()
+            self._engine = self._reading = None
+
+    async def read(self, work: Work[T]) -> T:
+        return await self._run(self._reading, work)
+
+    async def write(self, work: Work[T], *, durable: bool = True) -> T:
+        del durable  # PostgreSQL's commit is durable as its operator set it up
+        return await self._run(self._engine, work)
+
+    async def _run(self, engine: AsyncEngine | None, work: Work[T]) -> T:
+        if engine is None:
+            raise Unavailable("The database is closed.")
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            code = getattr(error.orig, "sqlstate", None) or ""
+            if code.startswith("22"):  # data exception, e.g. a NUL character in text
+                raise Invalid("A value cannot be stored.") from error
+            if error.connection_invalidated or code[:2] in {"", "08", "28", "3D", "53", "57"}:
+                raise Unavailable("The database does not answer.") from error
+            raise
+        except (OSError, TimeoutError, PoolTimeout) as error:
+            raise Unavailable("The database does not answer.") from error

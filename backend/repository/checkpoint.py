@@ -1,0 +1,413 @@
+"""Checkpoints in our database: langgraph-checkpoint-sqlite's tables and serializer, our writer and our fence.
+
+The stock `AsyncSqliteSaver` can read the file. What differs is how it is written: through the `Database` port, so that
+checkpoints share commits with run rows and events, and, when bound to an attempt of a run, only while that attempt is
+the current one: a zombie's checkpoint would become the head of the thread.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import random
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+)
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite.utils import load_pending_writes
+from sqlalchemy import Connection, text
+
+from backend.core.error import Fenced
+from backend.database.base import Database
+from backend.database.prepared import Prepared
+from backend.dto.principal import DEFAULT_TENANT
+
+PAGE = 100
+"""Checkpoints that a listing reads at once."""
+
+Params = dict[str, Any]
+
+
+def _sql(sql: str) -> Prepared:
+    return Prepared(text(sql))
+
+
+_FENCE = _sql("SELECT 1 FROM runs WHERE run_id = :run AND attempt = :attempt AND status = 'running'")
+_PUT = _sql(
+    "INSERT INTO checkpoints"
+    " (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)"
+    " VALUES (:thread, :ns, :id, :parent, :type, :checkpoint, :metadata)"
+    " ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET parent_checkpoint_id ="
+    " excluded.parent_checkpoint_id, type = excluded.type, checkpoint = excluded.checkpoint,"
+    " metadata = excluded.metadata"
+)
+_PUT_WRITE = (
+    "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)"
+    " VALUES (:thread, :ns, :id, :task, :path, :idx, :channel, :type, :value)"
+    " ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO "
+)
+_ADD_WRITES = _sql(_PUT_WRITE + "NOTHING")
+_SET_WRITES = _sql(
+    _PUT_WRITE + "UPDATE SET task_path = excluded.task_path, channel = excluded.channel, type = excluded.type,"
+    " value = excluded.value"
+)
+_COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
+_BY_ID = _sql(
+    f"SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id = :id"
+)
+_LATEST = _sql(
+    f"SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = :thread AND checkpoint_ns = :ns"
+    " ORDER BY checkpoint_id DESC LIMIT 1"
+)
+_WRITES = _sql(
+    "SELECT task_id, channel, type, value, task_path, idx FROM writes"
+    " WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id = :id"
+)
+_DELETE = (
+    _sql("DELETE FROM checkpoints WHERE thread_id = :thread"),
+    _sql("DELETE FROM writes WHERE thread_id = :thread"),
+)
+_OLDER = "WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id < :id"
+_PRUNE = (_sql(f"DELETE FROM checkpoints {_OLDER}"), _sql(f"DELETE FROM writes {_OLDER}"))
+_HEADS = _sql(
+    "SELECT checkpoint_ns, max(checkpoint_id) FROM checkpoints WHERE thread_id = :thread GROUP BY checkpoint_ns"
+)
+_COPY = (
+    _sql(
+        "INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint,"
+        " metadata) SELECT CAST(:target AS TEXT), checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint,"
+        " metadata FROM checkpoints WHERE thread_id = :source"
+    ),
+    _sql(
+        "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)"
+        " SELECT CAST(:target AS TEXT), checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
+        " FROM writes WHERE thread_id = :source"
+    ),
+)
+_RUN_OF = {
+    "sqlite": "json_extract(CAST(metadata AS TEXT), '$.run_id')",
+    "postgresql": "convert_from(metadata, 'UTF8')::jsonb ->> 'run_id'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The attempt of a run in whose name a saver writes."""
+
+    run_id: UUID
+    attempt: int
+
+    def check(self, connection: Connection) -> None:
+        """Let the current attempt pass.
+
+        Raises:
+            Fenced: another attempt has taken over, or the run has ended.
+        """
+        run_id = self.run_id.hex if connection.dialect.name == "sqlite" else self.run_id
+        if not _FENCE.run(connection, {"run": run_id, "attempt": self.attempt}):
+            raise Fenced(self.run_id, self.attempt)
+
+
+class Checkpointer(BaseCheckpointSaver[str]):
+    """A LangGraph checkpointer over our database; `bound` gives the one for a run."""
+
+    def __init__(
+        self, database: Database, *, tenant_id: str = DEFAULT_TENANT, fence: Fence | None = None, fresh: bool = False
+    ) -> None:
+        """`fresh`: the thread is new in this run, so its first look-up needs no query."""
+        super().__init__(serde=_SERDE)
+        self._database = database
+        self._tenant_id = tenant_id
+        self._fence = fence
+        self._fresh = fresh
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def bound(self, tenant_id: str, fence: Fence | None = None, *, fresh: bool = False) -> "Checkpointer":
+        """Return a saver that sees only `tenant_id`'s threads and, with a fence, writes only for that attempt."""
+        saver = Checkpointer(self._database, tenant_id=tenant_id, fence=fence, fresh=fresh)
+        saver._loop = asyncio.get_running_loop()
+        return saver
+
+    def _key(self, thread_id: object) -> str:
+        """The thread's name in the file. Ids hold no colon where they come from us (they are UUIDs)."""
+        return str(thread_id) if self._tenant_id == DEFAULT_TENANT else f"{self._tenant_id}:{thread_id}"
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        configurable = config["configurable"]
+        checkpoint_id = get_checkpoint_id(config)
+        if self._fresh and checkpoint_id is None:
+            self._fresh = False
+            return None
+        params = {"thread": self._key(configurable["thread_id"]), "ns": configurable.get("checkpoint_ns", "")}
+
+        def work(connection: Connection) -> tuple[Any, Sequence[Any]] | None:
+            if checkpoint_id is None:
+                found = _LATEST.run(connection, params)
+            else:
+                found = _BY_ID.run(connection, {**params, "id": checkpoint_id})
+            if not found:
+                return None
+            return found[0], _WRITES.run(connection, {**params, "id": found[0][2]})
+
+        row = await self._database.read(work)
+        return None if row is None else self._tuple(str(configurable["thread_id"]), *row)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Yield checkpoints, newest first, read in pages: nobody who pauses here keeps others from writing."""
+        if config is None and self._tenant_id != DEFAULT_TENANT:
+            raise ValueError("A tenant's checkpoints are listed by thread.")
+        configurable = {} if config is None else config["configurable"]
+        conditions = []
+        params: Params = {}
+        if config is not None:
+            conditions.append("thread_id = :thread")
+            params["thread"] = self._key(configurable["thread_id"])
+            if (ns := configurable.get("checkpoint_ns")) is not None:
+                conditions.append("checkpoint_ns = :ns")
+                params["ns"] = ns
+            if (checkpoint_id := get_checkpoint_id(config)) is not None:
+                conditions.append("checkpoint_id = :id")
+                params["id"] = checkpoint_id
+        if before is not None and (bound := get_checkpoint_id(before)) is not None:
+            conditions.append("checkpoint_id < :before")
+            params["before"] = bound
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        page = _sql(
+            f"SELECT {_COLUMNS} FROM checkpoints {where}"
+            " ORDER BY checkpoint_id DESC, thread_id, checkpoint_ns LIMIT :limit OFFSET :offset"
+        )
+        offset = found = 0
+        while limit is None or found < limit:
+
+            def work(connection: Connection, at: int = offset, found: int = found) -> list[tuple[Any, Sequence[Any]]]:
+                rows = page.run(connection, {**params, "limit": PAGE, "offset": at})
+                matching = [row for row in rows if _matches(row[6], filter)]
+                last = len(matching) if limit is None else limit - found
+                pages = [
+                    (row, _WRITES.run(connection, {"thread": row[0], "ns": row[1], "id": row[2]}))
+                    for row in matching[:last]
+                ]
+                return [*pages, (None, ())] if len(rows) == PAGE else pages
+
+            rows = await self._database.read(work)
+            more = bool(rows) and rows[-1][0] is None
+            for row, writes in rows[:-1] if more else rows:
+                found += 1
+                yield self._tuple(str(configurable.get("thread_id", row[0])), row, writes)
+            if not more:
+                return
+            offset += PAGE
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        configurable = config["configurable"]
+        kind, blob = self.serde.dumps_typed(checkpoint)
+        params = {
+            "thread": self._key(configurable["thread_id"]),
+            "ns": configurable.get("checkpoint_ns", ""),
+            "id": checkpoint["id"],
+            "parent": configurable.get("checkpoint_id"),
+            "type": kind,
+            "checkpoint": blob,
+            "metadata": orjson.dumps(
+                get_checkpoint_metadata(config, metadata), default=str, option=orjson.OPT_NON_STR_KEYS
+            ),
+        }
+        self._fresh = False
+        await self._write(_PUT, params)
+        return {
+            "configurable": {
+                "thread_id": configurable["thread_id"],
+                "checkpoint_ns": params["ns"],
+                "checkpoint_id": checkpoint["id"],
+            }
+        }
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        configurable = config["configurable"]
+        common = {
+            "thread": self._key(configurable["thread_id"]),
+            "ns": configurable.get("checkpoint_ns", ""),
+            "id": configurable["checkpoint_id"],
+            "task": task_id,
+            "path": task_path,
+        }
+        rows = []
+        for idx, (channel, value) in enumerate(writes):
+            kind, blob = self.serde.dumps_typed(value)
+            rows.append(
+                {
+                    **common,
+                    "idx": WRITES_IDX_MAP.get(channel, idx),
+                    "channel": channel,
+                    "type": kind,
+                    "value": blob,
+                }
+            )
+        special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        await self._write(_SET_WRITES if special else _ADD_WRITES, rows)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        await self._database.write(lambda connection: self.delete_in(connection, [thread_id]))
+
+    def delete_in(self, connection: Connection, thread_ids: Sequence[object]) -> None:
+        """Delete threads' checkpoints as a part of a larger unit of work."""
+        for thread_id in thread_ids:
+            for statement in _DELETE:
+                statement.run(connection, {"thread": self._key(thread_id)})
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        await self._database.write(lambda connection: self.delete_runs_in(connection, run_ids))
+
+    def delete_runs_in(
+        self, connection: Connection, run_ids: Sequence[object], thread_id: object | None = None
+    ) -> None:
+        """Delete what runs wrote as a part of a larger unit of work; `thread_id` spares the other threads' search."""
+        condition = f"{_RUN_OF[connection.dialect.name]} = :run"
+        if thread_id is not None:
+            condition += " AND thread_id = :thread"
+        find = _sql(f"SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints WHERE {condition}")
+        for run_id in run_ids:
+            params = {"run": str(run_id)}
+            if thread_id is not None:
+                params["thread"] = self._key(thread_id)
+            for row in find.run(connection, params):
+                for table in ("checkpoints", "writes"):
+                    _sql(
+                        f"DELETE FROM {table} WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id = :id"
+                    ).run(connection, {"thread": row[0], "ns": row[1], "id": row[2]})
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        params = {"source": self._key(source_thread_id), "target": self._key(target_thread_id)}
+
+        def work(connection: Connection) -> None:
+            for statement in _COPY:
+                statement.run(connection, params)
+
+        await self._database.write(work)
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Delete threads' checkpoints (`delete`), or all but the newest of each namespace (`keep_latest`).
+
+        A channel that is kept as deltas needs its ancestors: do not prune the threads of graphs with `DeltaChannel`.
+        """
+        if strategy not in {"keep_latest", "delete"}:
+            raise ValueError(f"There is no pruning strategy {strategy!r}.")
+
+        def work(connection: Connection) -> None:
+            if strategy == "delete":
+                self.delete_in(connection, thread_ids)
+                return
+            for thread_id in thread_ids:
+                thread = self._key(thread_id)
+                for ns, head in _HEADS.run(connection, {"thread": thread}):
+                    for statement in _PRUNE:
+                        statement.run(connection, {"thread": thread, "ns": ns, "id": head})
+
+        await self._database.write(work)
+
+    def get_next_version(self, current: str | None, channel: None) -> str:
+        """Return a version that sorts after `current`, as langgraph-checkpoint-sqlite writes it."""
+        number = 0 if current is None else int(str(current).split(".", maxsplit=1)[0])
+        return f"{number + 1:032}.{random():016}"
+
+    # A synchronous node may ask for state from its thread; its question goes to the loop.
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        return cast("CheckpointTuple | None", self._from_thread(self.aget_tuple(config)))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        async def collect() -> list[CheckpointTuple]:
+            return [found async for found in self.alist(config, filter=filter, before=before, limit=limit)]
+
+        yield from self._from_thread(collect())
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        return cast(RunnableConfig, self._from_thread(self.aput(config, checkpoint, metadata, new_versions)))
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        self._from_thread(self.aput_writes(config, writes, task_id, task_path))
+
+    def delete_thread(self, thread_id: str) -> None:
+        self._from_thread(self.adelete_thread(thread_id))
+
+    def _from_thread(self, question: Any) -> Any:
+        if self._loop is None:
+            question.close()
+            raise RuntimeError("The synchronous methods need a saver that `bound` made.")
+        return asyncio.run_coroutine_threadsafe(question, self._loop).result(60)
+
+    async def _write(self, statement: Prepared, params: Params | Sequence[Params]) -> None:
+        fence = self._fence
+
+        def work(connection: Connection) -> None:
+            if fence is not None:
+                fence.check(connection)
+            statement.run(connection, cast(Any, params))
+
+        await self._database.write(work, durable=False)
+
+    def _tuple(self, thread_id: str, row: Any, writes: Sequence[Any]) -> CheckpointTuple:
+        _, ns, checkpoint_id, parent_id, kind, checkpoint, metadata = row
+
+        def config(of: str) -> RunnableConfig:
+            return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": of}}
+
+        return CheckpointTuple(
+            config(checkpoint_id),
+            self.serde.loads_typed((kind, checkpoint)),
+            cast(CheckpointMetadata, orjson.loads(metadata) if metadata is not None else {}),
+            config(parent_id) if parent_id else None,
+            load_pending_writes(writes, self.serde),
+        )
+
+
+def _matches(metadata: bytes | None, filter: Mapping[str, Any] | None) -> bool:
+    if not filter:
+        return True
+    values = orjson.loads(metadata) if metadata is not None else {}
+    return all(values.get(key) == value for key, value in filter.items())
+
+
+_SERDE = JsonPlusSerializer(allowed_msgpack_modules=None)
+"""Strict: a checkpoint rebuilds only the types that LangGraph knows to be safe (CVE-2026-28277)."""

@@ -1,0 +1,222 @@
+"""All SQL of runs. A change of status is one UPDATE with the status it starts from; its row count says who won."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+
+from backend.core.error import Fenced, RunNotFound
+from backend.database.model import RunRow, table_of
+from backend.database.prepared import Prepared
+from backend.dto.run import ACTIVE, CancelAction, Run, RunRequest, RunStatus
+
+_runs = table_of(RunRow)
+_one = (_runs.c.tenant_id == bindparam("tenant")) & (_runs.c.run_id == bindparam("run"))
+_on_thread = (_runs.c.tenant_id == bindparam("tenant")) & (_runs.c.thread_id == bindparam("thread"))
+_select = select(_runs).where(_one)
+_lock = _select.with_for_update()
+_active = select(_runs).where(_on_thread, _runs.c.status.in_(ACTIVE))
+_queued = select(_runs).where(_on_thread, _runs.c.status == "queued").order_by(_runs.c.run_id)
+_next = _queued.limit(1)
+_promote = update(_runs).where(_one, _runs.c.status == "queued").values(status="pending")
+_claim = (
+    update(_runs)
+    .where(_one, _runs.c.status == "pending")
+    .values(status="running", attempt=_runs.c.attempt + 1, updated_at=bindparam("now"))
+    .returning(_runs)
+)
+_insert = Prepared(insert(_runs))
+_finish = Prepared(
+    update(_runs)
+    .where(_one, _runs.c.status == "running", _runs.c.attempt == bindparam("of"))
+    .values(status=bindparam("to"), result=bindparam("outcome"), updated_at=bindparam("now"), ended_at=bindparam("now"))
+    .returning(_runs.c.cancel_action)
+)
+_waits = Prepared(select(1).where(_on_thread, _runs.c.status == "queued").limit(1))
+
+
+class RunRepository:
+    """The runs of one tenant."""
+
+    def __init__(self, connection: Connection, tenant_id: str) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+
+    def insert(self, run: Run, idempotency_key: str | None, idempotency_hash: bytes | None) -> None:
+        _insert.run(
+            self._connection,
+            {
+                "run_id": run.run_id,
+                "tenant_id": self._tenant_id,
+                "thread_id": run.thread_id,
+                "user_id": run.user_id,
+                "status": run.status,
+                "attempt": run.attempt,
+                "losses": 0,
+                "request": run.request,
+                "cancel_action": None,
+                "idempotency_key": idempotency_key,
+                "idempotency_hash": idempotency_hash,
+                "result": None,
+                "created_at": run.created_at,
+                "updated_at": run.updated_at,
+                "ended_at": None,
+            },
+        )
+
+    def get(self, run_id: UUID, *, lock: bool = False) -> Run:
+        """Return a run.
+
+        Raises:
+            RunNotFound: no such run, or another tenant's.
+        """
+        row = self._connection.execute(
+            _lock if lock else _select, {"tenant": self._tenant_id, "run": run_id}
+        ).one_or_none()
+        if row is None:
+            raise RunNotFound(run_id)
+        return _run(row)
+
+    def after(self, thread_id: UUID, run_id: UUID | None, *, limit: int) -> list[Run]:
+        """Return the thread's runs from `run_id` on (with it), oldest first; without it, those that have not ended."""
+        query = select(_runs).where(_on_thread)
+        query = query.where(_runs.c.ended_at.is_(None)) if run_id is None else query.where(_runs.c.run_id >= run_id)
+        query = query.order_by(_runs.c.run_id).limit(limit)
+        return [_run(row) for row in self._connection.execute(query, self._thread(thread_id))]
+
+    def active(self, thread_id: UUID) -> Run | None:
+        """Return the thread's pending or running run."""
+        row = self._connection.execute(_active, self._thread(thread_id)).one_or_none()
+        return None if row is None else _run(row)
+
+    def queued(self, thread_id: UUID) -> list[Run]:
+        """Return the thread's queued runs in their order."""
+        return [_run(row) for row in self._connection.execute(_queued, self._thread(thread_id))]
+
+    def find_by_key(self, key: str) -> tuple[Run, bytes] | None:
+        """Return the run that was made with an idempotency key, and the hash of what was asked."""
+        row = self._connection.execute(
+            select(_runs).where(_runs.c.tenant_id == self._tenant_id, _runs.c.idempotency_key == key)
+        ).one_or_none()
+        return None if row is None else (_run(row), row.idempotency_hash)
+
+    def forget_key(self, run_id: UUID) -> None:
+        self._update(run_id, idempotency_key=None, idempotency_hash=None)
+
+    def promote(self, thread_id: UUID) -> Run | None:
+        """Make the thread's next queued run pending and return it."""
+        if not _waits.run(self._connection, self._thread(thread_id)):
+            return None
+        row = self._connection.execute(_next, self._thread(thread_id)).one()
+        self._connection.execute(_promote, {"tenant": self._tenant_id, "run": row.run_id})
+        return _run(row)
+
+    def claim(self, run_id: UUID, now: datetime) -> Run | None:
+        """Begin a pending run as a new attempt; None when it is not pending any more."""
+        row = self._connection.execute(_claim, {"tenant": self._tenant_id, "run": run_id, "now": now}).one_or_none()
+        return None if row is None else _run(row)
+
+    def finish(
+        self, run_id: UUID, attempt: int, status: RunStatus, result: dict[str, Any] | None, now: datetime
+    ) -> CancelAction | None:
+        """End a running run; return how it had been asked to stop, if it had.
+
+        Raises:
+            Fenced: this attempt is no longer the current one, or the run has ended.
+        """
+        rows = _finish.run(
+            self._connection,
+            {"tenant": self._tenant_id, "run": run_id, "of": attempt, "to": status, "outcome": result, "now": now},
+        )
+        if not rows:
+            raise Fenced(run_id, attempt)
+        action: CancelAction | None = rows[0][0]
+        return action
+
+    def end_waiting(self, run_id: UUID, status: RunStatus, result: dict[str, Any], now: datetime) -> None:
+        """End a run that is queued or pending."""
+        self._update(run_id, status=status, result=result, updated_at=now, ended_at=now)
+
+    def request_cancel(self, run_id: UUID, action: CancelAction, now: datetime) -> None:
+        self._update(run_id, cancel_action=action, updated_at=now)
+
+    def release(self, run_id: UUID, attempt: int, now: datetime) -> bool:
+        """Give a running run back, to be begun again; whether this attempt still held it."""
+        done = self._connection.execute(
+            update(_runs)
+            .where(_one, _runs.c.status == "running", _runs.c.attempt == attempt)
+            .values(status="pending", updated_at=now),
+            {"tenant": self._tenant_id, "run": run_id},
+        )
+        return done.rowcount == 1
+
+    def delete(self, run_id: UUID) -> None:
+        """Remove a run and its events."""
+        self._connection.execute(delete(_runs).where(_one), {"tenant": self._tenant_id, "run": run_id})
+
+    def _update(self, run_id: UUID, **values: Any) -> None:
+        self._connection.execute(update(_runs).where(_one).values(**values), {"tenant": self._tenant_id, "run": run_id})
+
+    def _thread(self, thread_id: UUID) -> dict[str, Any]:
+        return {"tenant": self._tenant_id, "thread": thread_id}
+
+    def list(self, thread_id: UUID, *, limit: int) -> list[Run]:
+        """Return the thread's runs, newest first."""
+        query = select(_runs).where(_on_thread).order_by(_runs.c.run_id.desc()).limit(limit)
+        return [_run(row) for row in self._connection.execute(query, self._thread(thread_id))]
+
+
+class AllRuns:
+    """The runs of every tenant: only for the worker, which takes up what a dead server left, and for its sweeper."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def lost(self) -> Sequence[tuple[Run, int]]:
+        """Return the runs that are running by the table, each with how often it was lost before."""
+        rows = self._connection.execute(select(_runs).where(_runs.c.status == "running").order_by(_runs.c.run_id))
+        return [(_run(row), row.losses) for row in rows]
+
+    def lose(self, run_ids: Sequence[UUID]) -> None:
+        """Make running runs pending again and count the loss."""
+        for at in range(0, len(run_ids), 500):
+            self._connection.execute(
+                update(_runs)
+                .where(_runs.c.run_id.in_(run_ids[at : at + 500]), _runs.c.status == "running")
+                .values(status="pending", losses=_runs.c.losses + 1)
+            )
+
+    def in_status(self, status: RunStatus) -> list[Run]:
+        rows = self._connection.execute(select(_runs).where(_runs.c.status == status).order_by(_runs.c.run_id))
+        return [_run(row) for row in rows]
+
+    def forget_keys(self, before: datetime) -> None:
+        """Forget the idempotency keys of runs made before a moment."""
+        self._connection.execute(
+            update(_runs)
+            .where(_runs.c.created_at < before, _runs.c.idempotency_key.is_not(None))
+            .values(idempotency_key=None, idempotency_hash=None)
+        )
+
+    def count(self) -> dict[str, int]:
+        """Return how many runs are in each status that is not an end."""
+        query = select(_runs.c.status, func.count()).where(_runs.c.ended_at.is_(None)).group_by(_runs.c.status)
+        return dict(self._connection.execute(query).tuples().all())
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(
+        run_id=row.run_id,
+        thread_id=row.thread_id,
+        tenant_id=row.tenant_id,
+        user_id=row.user_id,
+        status=row.status,
+        attempt=row.attempt,
+        request=RunRequest(**row.request),
+        cancel_action=row.cancel_action,
+        result=row.result,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

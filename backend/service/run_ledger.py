@@ -1,0 +1,343 @@
+"""The states of a run. Each method is one transaction, and the only way from one state to another.
+
+    (new) ──> queued ──> pending ──> running ──> success | error | timeout | interrupted
+                │           │  ^        │
+                └───────────┴──┼────────┘ (cancelled: interrupted)
+                               └ given back (drain, death of the server)
+
+At most one run of a thread is pending or running: an index of the table says so. `attempt` grows with every begin, and
+what an attempt writes is refused once it is not the current one any more.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from backend.core.error import IdempotencyConflict, NotInterrupted, RunEnded, ThreadBusy
+from backend.core.run.encoder import encode
+from backend.core.run.executor import Outcome
+from backend.database.base import Database
+from backend.dto.event import Cursor, Event
+from backend.dto.principal import Principal
+from backend.dto.run import CancelAction, Run, RunRequest, RunStatus
+from backend.dto.thread import Thread, ThreadStatus
+from backend.repository.checkpoint import Checkpointer
+from backend.repository.run import AllRuns, RunRepository
+from backend.repository.run_event import EventBatch, RunEventRepository
+from backend.repository.thread import ThreadRepository
+from backend.repository.usage import UsageRepository
+from backend.util.id_generator import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A run that was made, or that an idempotency key found again."""
+
+    run: Run
+    new: bool = True
+    new_thread: bool = False
+    stop: Run | None = None
+    """The thread's running run, which this one asks to stop."""
+    ended: tuple[Run, ...] = ()
+    """Waiting runs that this one ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What became of a request to cancel."""
+
+    run: Run
+    running: bool
+    """Whether an attempt must still be stopped; otherwise the run has ended."""
+    next: Run | None = None
+    """The thread's next run, now pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a dead server left."""
+
+    pending: tuple[Run, ...]
+    """To be begun, in the order of their making."""
+    waiting: tuple[Run, ...]
+    """Queued behind one of them."""
+    ended: tuple[Run, ...]
+    """Given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What the double-texting policy left on a thread."""
+
+    taken: bool = False
+    """Whether a run is still before the new one."""
+    stop: Run | None = None
+    ended: tuple[Run, ...] = ()
+
+
+class RunLedger:
+    def __init__(
+        self,
+        database: Database,
+        checkpointer: Checkpointer,
+        clock: Callable[[], datetime],
+        *,
+        max_losses: int = 3,
+        idempotency_seconds: float = 86_400,
+    ) -> None:
+        self._database = database
+        self._checkpointer = checkpointer
+        self._clock = clock
+        self._max_losses = max_losses
+        self._idempotency = timedelta(seconds=idempotency_seconds)
+
+    async def create(
+        self,
+        principal: Principal,
+        request: RunRequest,
+        *,
+        thread_id: UUID | None,
+        idempotency_key: str | None = None,
+        begin: bool = False,
+    ) -> Created:
+        """Make a run; without a thread, on a new one. `begin` makes it running at once if nothing is before it.
+
+        Raises:
+            ThreadNotFound: no such thread.
+            ThreadBusy: it has a run that has not ended, and the request rejects that or answers an interrupt.
+            NotInterrupted: the request answers an interrupt, and there is none.
+            IdempotencyConflict: the key was used for another request.
+        """
+        tenant = principal.tenant_id
+        digest = _digest(principal, request, thread_id) if idempotency_key is not None else None
+
+        def work(connection: Connection) -> Created:
+            now = self._clock()
+            runs = RunRepository(connection, tenant)
+            threads = ThreadRepository(connection, tenant)
+            if idempotency_key is not None:
+                found = self._by_key(runs, idempotency_key, digest, now)
+                if found is not None:
+                    return Created(found, new=False)
+            room = _Room()
+            if thread_id is None:
+                on = new_id()
+                threads.insert(Thread(on, tenant, "busy", request.agent, {}, now, now))
+            else:
+                on = thread_id
+                room = self._make_room(connection, threads.get(on, lock=True), request, now)
+                threads.update(on, now=now, status="busy", agent=request.agent)
+            begins = begin and not room.taken
+            run = Run(
+                run_id=new_id(),
+                thread_id=on,
+                tenant_id=tenant,
+                user_id=principal.user_id,
+                status="running" if begins else "queued" if room.taken else "pending",
+                attempt=1 if begins else 0,
+                request=request,
+                cancel_action=None,
+                result=None,
+                created_at=now,
+                updated_at=now,
+            )
+            runs.insert(run, idempotency_key, digest)
+            return Created(run, new_thread=thread_id is None, stop=room.stop, ended=room.ended)
+
+        try:
+            return await self._database.write(work)
+        except IntegrityError:
+            # Two with one key at the same moment: the other's run is there now.
+            return await self._database.write(work)
+
+    async def claim(self, run: Run) -> Run | None:
+        """Begin a pending run as a new attempt; None when it is not pending any more."""
+        now = self._clock()
+        return await self._database.write(
+            lambda connection: RunRepository(connection, run.tenant_id).claim(run.run_id, now)
+        )
+
+    async def finish(self, run: Run, outcome: Outcome, events: Sequence[Event] = ()) -> Run | None:
+        """End an attempt's run with its last events and its usage; return the thread's next run, now pending.
+
+        A run that was to be rolled back leaves nothing: no checkpoint and no row.
+
+        Raises:
+            Fenced: the attempt is not the current one, or the run has ended.
+        """
+
+        def work(connection: Connection) -> Run | None:
+            now = self._clock()
+            runs = RunRepository(connection, run.tenant_id)
+            asked = runs.finish(run.run_id, run.attempt, outcome.status, outcome.result, now)
+            if asked == "rollback" and outcome.status == "interrupted":
+                saver = Checkpointer(self._database, tenant_id=run.tenant_id)
+                saver.delete_runs_in(connection, [run.run_id], run.thread_id)
+                runs.delete(run.run_id)
+            elif events:
+                batch = EventBatch(run.run_id, run.attempt, events[0].cursor.seq, events)
+                RunEventRepository(connection, run.tenant_id).add(batch)
+            if outcome.usage is not None and outcome.usage.calls:
+                UsageRepository(connection, run.tenant_id).add(run.run_id, run.user_id, outcome.usage, now)
+            return self._hand_over(connection, run, outcome.thread_status, now)
+
+        return await self._database.write(work)
+
+    async def cancel(self, principal: Principal, run_id: UUID, action: CancelAction) -> Cancelled:
+        """Ask a run to stop: one that waits ends at once, one that runs is to be stopped by who runs it.
+
+        Raises:
+            RunNotFound: no such run.
+            RunEnded: it is over.
+        """
+        tenant = principal.tenant_id
+
+        def work(connection: Connection) -> Cancelled:
+            now = self._clock()
+            runs = RunRepository(connection, tenant)
+            run = runs.get(run_id)
+            ThreadRepository(connection, tenant).get(run.thread_id, lock=True)
+            run = runs.get(run_id, lock=True)
+            if run.ended:
+                raise RunEnded(run_id, run.status)
+            if run.status == "running":
+                runs.request_cancel(run_id, action, now)
+                return Cancelled(replace(run, cancel_action=action), running=True)
+            ended = self._end_waiting(connection, run, action, now)
+            following = self._hand_over(connection, run, _left(run), now) if run.status == "pending" else None
+            return Cancelled(ended, running=False, next=following)
+
+        return await self._database.write(work)
+
+    async def release(self, run: Run) -> bool:
+        """Give an attempt's run back to be begun again, at no cost to it; whether the attempt still held it."""
+        now = self._clock()
+        return await self._database.write(
+            lambda connection: RunRepository(connection, run.tenant_id).release(run.run_id, run.attempt, now)
+        )
+
+    async def recover(self) -> Recovered:
+        """Take stock after a start: what was running was lost, and is begun again or, lost too often, given up."""
+
+        def work(connection: Connection) -> Recovered:
+            now = self._clock()
+            everything = AllRuns(connection)
+            again, ended = [], []
+            for run, losses in everything.lost():
+                if run.cancel_action is not None or losses + 1 >= self._max_losses:
+                    ended.append(self._give_up(connection, run, losses + 1, now))
+                else:
+                    again.append(run.run_id)
+            everything.lose(again)
+            return Recovered(
+                tuple(everything.in_status("pending")), tuple(everything.in_status("queued")), tuple(ended)
+            )
+
+        return await self._database.write(work)
+
+    def _by_key(self, runs: RunRepository, key: str, digest: bytes | None, now: datetime) -> Run | None:
+        found = runs.find_by_key(key)
+        if found is None:
+            return None
+        run, known = found
+        if run.created_at < now - self._idempotency:
+            runs.forget_key(run.run_id)
+            return None
+        if known != digest:
+            raise IdempotencyConflict(key)
+        return run
+
+    def _make_room(self, connection: Connection, thread: Thread, request: RunRequest, now: datetime) -> "_Room":
+        """Apply the double-texting policy to the thread."""
+        if request.has_resume and thread.status not in {"busy", "interrupted"}:
+            raise NotInterrupted(thread.thread_id)
+        runs = RunRepository(connection, thread.tenant_id)
+        active = runs.active(thread.thread_id) if thread.status == "busy" else None
+        if active is None:
+            return _Room()
+        if request.has_resume or request.multitask_strategy == "reject":
+            raise ThreadBusy(thread.thread_id)
+        if request.multitask_strategy == "enqueue":
+            return _Room(taken=True)
+        action: CancelAction = "rollback" if request.multitask_strategy == "rollback" else "interrupt"
+        waiting = runs.queued(thread.thread_id)
+        if active.status == "running":
+            runs.request_cancel(active.run_id, action, now)
+        else:
+            waiting = [active, *waiting]
+        ended = tuple(self._end_waiting(connection, run, action, now) for run in waiting)
+        if active.status == "running":
+            return _Room(taken=True, stop=replace(active, cancel_action=action), ended=ended)
+        return _Room(ended=ended)
+
+    def _end_waiting(self, connection: Connection, run: Run, action: CancelAction, now: datetime) -> Run:
+        """End a run that was not begun."""
+        if action == "rollback":
+            RunRepository(connection, run.tenant_id).delete(run.run_id)
+            return replace(run, status="interrupted", result=_cancelled(run))
+        return self._end_without_attempt(connection, run, "interrupted", "done", _cancelled(run), now)
+
+    def _give_up(self, connection: Connection, run: Run, losses: int, now: datetime) -> Run:
+        """End a run whose server died."""
+        if run.cancel_action is not None:
+            given_up = self._end_without_attempt(connection, run, "interrupted", "done", _cancelled(run), now)
+            self._hand_over(connection, run, _left(run), now)
+            return given_up
+        lost = {
+            "type": "/problems/worker-lost",
+            "title": "The run was lost",
+            "status": 500,
+            "detail": f"The server died {losses} times while it executed this run.",
+            "run_id": str(run.run_id),
+        }
+        given_up = self._end_without_attempt(connection, run, "error", "error", lost, now)
+        self._hand_over(connection, run, "error", now)
+        return given_up
+
+    @staticmethod
+    def _end_without_attempt(
+        connection: Connection, run: Run, status: RunStatus, name: str, result: dict[str, Any], now: datetime
+    ) -> Run:
+        """End a run that nobody executes; its last event is the only one of an attempt that was never begun."""
+        RunRepository(connection, run.tenant_id).end_waiting(run.run_id, status, result, now)
+        event = Event(Cursor(run.attempt + 1, 1), name, encode(result))
+        RunEventRepository(connection, run.tenant_id).add(EventBatch(run.run_id, run.attempt + 1, 1, [event]))
+        return replace(run, status=status, result=result)
+
+    @staticmethod
+    def _hand_over(connection: Connection, run: Run, thread_status: ThreadStatus, now: datetime) -> Run | None:
+        """Make the thread's next run pending, or the thread free."""
+        following = RunRepository(connection, run.tenant_id).promote(run.thread_id)
+        status: ThreadStatus = "busy" if following is not None else thread_status
+        ThreadRepository(connection, run.tenant_id).set_status(run.thread_id, status, now)
+        return following
+
+
+def _left(run: Run) -> ThreadStatus:
+    """What the thread becomes when a run ends that did nothing: an interrupt still waits for its answer."""
+    return "interrupted" if run.request.has_resume else "idle"
+
+
+def _cancelled(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": str(run.run_id),
+        "thread_id": str(run.thread_id),
+        "status": "interrupted",
+        "answer": None,
+        "message_id": None,
+        "citations": [],
+        "refused": False,
+        "usage": None,
+    }
+
+
+def _digest(principal: Principal, request: RunRequest, thread_id: UUID | None) -> bytes:
+    asked = [principal.user_id, str(thread_id), request]
+    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()

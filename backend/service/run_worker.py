@@ -1,0 +1,315 @@
+"""Executes runs in this process: the embedded dispatch, one asyncio task a run.
+
+The ledger says what may run; the worker only does it. An attempt is begun, watched (time limit, cancel, drain), and its
+end recorded; then the thread's next run follows.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, Self
+from uuid import UUID
+
+from langgraph.checkpoint.serde.types import INTERRUPT
+from loguru import logger
+
+from backend.core.error import DomainError, Fenced
+from backend.core.run.encoder import encode
+from backend.core.run.event_log import Channel, EventLog
+from backend.core.run.executor import Attempt, Outcome, RunExecutor
+from backend.database.base import Database
+from backend.dto.run import Run
+from backend.repository.checkpoint import Checkpointer, Fence
+from backend.repository.run import AllRuns
+from backend.repository.run_event import AllRunEvents
+from backend.service.run_ledger import RunLedger
+
+ABANDON_SECONDS = 5.0
+"""How long a stopped attempt may take to let go; then it is left behind, fenced."""
+SWEEP_SECONDS = 60.0
+
+Reason = Literal["cancel", "timeout", "shutdown"]
+
+
+@dataclass(slots=True)
+class _Live:
+    """A run that this process executes."""
+
+    run: Run
+    stop: asyncio.Future[Reason]
+
+
+class RunWorker:
+    def __init__(
+        self,
+        ledger: RunLedger,
+        executor: RunExecutor,
+        log: EventLog,
+        checkpointer: Checkpointer,
+        database: Database,
+        clock: Callable[[], datetime],
+        *,
+        concurrency: int,
+        timeout: float,
+        drain_seconds: float,
+        event_ttl: float,
+        idempotency_ttl: float,
+    ) -> None:
+        self._ledger = ledger
+        self._executor = executor
+        self._log = log
+        self._checkpointer = checkpointer
+        self._database = database
+        self._clock = clock
+        self._concurrency = concurrency
+        self._timeout = timeout
+        self._drain_seconds = drain_seconds
+        self._event_ttl = timedelta(seconds=event_ttl)
+        self._idempotency_ttl = timedelta(seconds=idempotency_ttl)
+        self._live: dict[UUID, _Live] = {}
+        self._backlog: deque[Run] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._background: list[asyncio.Task[None]] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+
+    async def __aenter__(self) -> Self:
+        """Begin: take up what a dead server left, then what comes."""
+        recovered = await self._ledger.recover()
+        if recovered.pending or recovered.ended:
+            logger.info(
+                "{pending} runs are taken up again, {ended} given up",
+                pending=len(recovered.pending),
+                ended=len(recovered.ended),
+            )
+        for run in recovered.waiting:
+            self._log.channel(run.run_id, run.tenant_id)
+        for run in recovered.pending:
+            self.dispatch(run)
+        self._background = [
+            asyncio.create_task(self._log.flush_forever(), name="event-flush"),
+            asyncio.create_task(self._sweep_forever(), name="sweep"),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.drain()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._log.flush()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a run would begin at once."""
+        return len(self._live) < self._concurrency and not self._draining
+
+    def accept(self, run: Run, *, fresh: bool) -> None:
+        """Take a run that was just made, on a new thread (`fresh`) or not; one that is queued waits for its turn."""
+        self._log.channel(run.run_id, run.tenant_id)
+        if run.status != "queued":
+            self.dispatch(run, fresh=fresh)
+
+    def dispatch(self, run: Run, *, fresh: bool = False) -> None:
+        """Execute a run: pending, or already running as the attempt that it carries."""
+        self._log.channel(run.run_id, run.tenant_id)
+        if self._draining:
+            # The next start takes it up; a run that was begun already is given back.
+            if run.status == "running":
+                self._spawn(self._give_back(run))
+        elif run.status == "running" or self.has_room:
+            self._begin(run, fresh=fresh)
+        else:
+            self._backlog.append(run)
+
+    def stop(self, run_id: UUID) -> None:
+        """Stop a run whose cancelling has been recorded."""
+        live = self._live.get(run_id)
+        if live is not None and not live.stop.done():
+            live.stop.set_result("cancel")
+
+    def end_waiting(self, run: Run) -> None:
+        """Tell the readers of a run that was never begun that it has ended."""
+        channel = self._log.channel(run.run_id, run.tenant_id)
+        channel.begin(run.attempt + 1)
+        last = channel.seal("done", encode(run.result))[-1]
+        self._log.end(channel, last)
+
+    async def drain(self) -> None:
+        """Let the runs end; what has not within the drain time is given back for the next start."""
+        self._draining = True
+        self._backlog.clear()
+        if self._live:
+            logger.info("draining {count} runs", count=len(self._live))
+            try:
+                async with asyncio.timeout(self._drain_seconds):
+                    await self._idle.wait()
+            except TimeoutError:
+                for live in list(self._live.values()):
+                    if not live.stop.done():
+                        live.stop.set_result("shutdown")
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    @asynccontextmanager
+    async def stateless(self, run: Run) -> AsyncIterator[Channel]:
+        """Execute a run that is kept nowhere, as long as the caller stays."""
+        channel = self._log.ephemeral(run.run_id, run.tenant_id)
+        channel.begin(run.attempt)
+        task = asyncio.create_task(self._execute_stateless(run, channel))
+        try:
+            yield channel
+        finally:
+            task.cancel()
+            await asyncio.wait({task}, timeout=ABANDON_SECONDS)
+
+    async def _execute_stateless(self, run: Run, channel: Channel) -> None:
+        attempt = self._executor.attempt(run, channel, None)
+        try:
+            async with asyncio.timeout(run.request.timeout or self._timeout):
+                outcome = await attempt.execute()
+        except TimeoutError:
+            outcome = attempt.ended("timeout")
+        except Exception as error:  # noqa: BLE001 - a task of ours ends here
+            outcome = _failed(run, error)
+        channel.end(channel.seal(outcome.last_event, encode(outcome.result))[-1])
+
+    def _begin(self, run: Run, *, fresh: bool = False) -> None:
+        live = _Live(run, asyncio.get_running_loop().create_future())
+        self._live[run.run_id] = live
+        self._idle.clear()
+        self._spawn(self._supervise(live, fresh))
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _supervise(self, live: _Live, fresh: bool) -> None:
+        following: Run | None = None
+        try:
+            if live.run.status != "running":
+                claimed = await self._ledger.claim(live.run)
+                if claimed is None:
+                    return
+                live.run = claimed
+                if claimed.cancel_action is not None and not live.stop.done():
+                    live.stop.set_result("cancel")
+            with logger.contextualize(run_id=str(live.run.run_id), tenant_id=live.run.tenant_id):
+                following = await self._execute(live, fresh)
+        except Fenced:
+            logger.warning("run {run_id} was taken over by another attempt", run_id=live.run.run_id)
+            self._log.end(self._log.channel(live.run.run_id, live.run.tenant_id))
+        except Exception:  # noqa: BLE001 - a task of ours ends here
+            # The database failed: the run stays as it is, and the next start takes it up.
+            logger.exception("the end of run {run_id} could not be recorded", run_id=live.run.run_id)
+            self._log.end(self._log.channel(live.run.run_id, live.run.tenant_id))
+        finally:
+            del self._live[live.run.run_id]
+            if following is not None:
+                self.dispatch(following)
+            while self._backlog and self.has_room:
+                self._begin(self._backlog.popleft())
+            if not self._live:
+                self._idle.set()
+
+    async def _execute(self, live: _Live, fresh: bool) -> Run | None:
+        """Execute the attempt to its end; return the thread's next run."""
+        run = live.run
+        channel = self._log.channel(run.run_id, run.tenant_id)
+        channel.begin(run.attempt)
+        saver = self._checkpointer.bound(run.tenant_id, Fence(run.run_id, run.attempt), fresh=fresh)
+        attempt = self._executor.attempt(run, channel, saver)
+        outcome = await self._watch(live, attempt)
+        if outcome is None:
+            await self._give_back(run)
+            return None
+        if outcome.result.get("status") == "interrupted" and outcome.status == "interrupted":
+            outcome = replace(outcome, thread_status=await self._still_waits(run, saver))
+        events = channel.seal(outcome.last_event, encode(outcome.result))
+        following = await self._ledger.finish(run, outcome, events)
+        self._log.end(channel, events[-1])
+        return following
+
+    async def _watch(self, live: _Live, attempt: Attempt) -> Outcome | None:
+        """Return how the attempt ended; None when it is to be begun again by the next start."""
+        body = asyncio.create_task(attempt.execute())
+        limit = min(live.run.request.timeout or self._timeout, self._timeout)
+        await asyncio.wait({body, live.stop}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if not body.done():
+            reason: Reason = live.stop.result() if live.stop.done() else "timeout"
+            body.cancel()
+            await asyncio.wait({body}, timeout=ABANDON_SECONDS)
+            if not body.done():
+                logger.error("a node of agent {agent} does not let itself be stopped", agent=live.run.request.agent)
+            elif not body.cancelled() and body.exception() is None:
+                return body.result()  # it was done in the very moment
+            if reason == "shutdown":
+                return None
+            return attempt.ended("cancelled" if reason == "cancel" else "timeout")
+        if body.cancelled():
+            return _failed(live.run, RuntimeError("The graph cancelled itself."))
+        if (error := body.exception()) is not None:
+            if isinstance(error, Fenced):
+                raise error
+            return _failed(live.run, error)
+        return body.result()
+
+    async def _give_back(self, run: Run) -> None:
+        await self._ledger.release(run)
+        self._log.end(self._log.channel(run.run_id, run.tenant_id))
+
+    async def _still_waits(self, run: Run, saver: Checkpointer) -> Literal["idle", "interrupted"]:
+        """Whether the thread of a stopped run stands at an interrupt."""
+        last = await saver.aget_tuple({"configurable": {"thread_id": str(run.thread_id)}})
+        writes = last.pending_writes or [] if last is not None else []
+        return "interrupted" if any(channel == INTERRUPT for _, channel, _ in writes) else "idle"
+
+    async def _sweep_forever(self) -> None:
+        """Let go of what has been kept long enough."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                await self.sweep()
+            except Exception:  # noqa: BLE001 - a task of ours
+                logger.exception("the sweep failed")
+
+    async def sweep(self) -> None:
+        """Drop the events of runs that ended long ago, and old idempotency keys."""
+        now = self._clock()
+        while await self._database.write(
+            lambda connection: AllRunEvents(connection).expire(now - self._event_ttl), durable=False
+        ):
+            pass
+        await self._database.write(
+            lambda connection: AllRuns(connection).forget_keys(now - self._idempotency_ttl), durable=False
+        )
+
+
+def _failed(run: Run, error: BaseException) -> Outcome:
+    """The outcome of an attempt whose graph raised: what a person may know of it, and the rest in the log."""
+    ids = {"run_id": str(run.run_id), "thread_id": str(run.thread_id)}
+    if isinstance(error, DomainError):
+        logger.warning("run failed: {slug}", slug=error.slug)
+        problem = {
+            "type": f"/problems/{error.slug}",
+            "title": error.title,
+            "status": error.status,
+            "detail": error.detail,
+            **error.members,
+            **ids,
+        }
+    else:
+        logger.opt(exception=error).error("the agent {agent} failed", agent=run.request.agent)
+        problem = {
+            "type": "/problems/agent-failed",
+            "title": "The agent failed",
+            "status": 500,
+            "detail": f"The agent {run.request.agent} failed with {type(error).__name__}.",
+            **ids,
+        }
+    return Outcome("error", "error", "error", problem)
