@@ -1,0 +1,204 @@
+"""Server-sent events (WHATWG HTML §9.2): the events of a run as one answer that stays open.
+
+A reader is a cursor into the run's event log and no more: no queue grows for it. Whatever the log has at once leaves in
+one write. A comment every few seconds tells the client, and every proxy between, that the stream lives; a client that
+takes no bytes is dropped.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import orjson
+from loguru import logger
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from backend.core.error import DomainError, Gone
+from backend.core.problem import problem
+from backend.dto.event import Event
+
+HEARTBEAT_SECONDS = 5.0
+STALL_SECONDS = 30.0
+"""How long one write may wait for the client."""
+EAGER_EVENTS = 4
+"""The first ones are never held back."""
+PAUSE_SECONDS = 0.002
+"""Later ones that follow each other faster than this are gathered for as long."""
+PATIENCE_SECONDS = 1.0
+"""After which a waiting request looks whether its client is still there."""
+_HEARTBEAT = b": heartbeat\r\n\r\n"
+
+
+def frame(name: str, data: bytes, event_id: object = None) -> bytes:
+    """Return one event; `data` is JSON on one line."""
+    if event_id is None:
+        return b"event: %b\r\ndata: %b\r\n\r\n" % (name.encode(), data)
+    return b"event: %b\r\nid: %b\r\ndata: %b\r\n\r\n" % (name.encode(), str(event_id).encode(), data)
+
+
+def frames(events: Sequence[Event]) -> bytes:
+    """Return the events' bytes; their data were serialized when they were said."""
+    return b"".join([frame(event.name, event.data, event.cursor) for event in events])
+
+
+class _Left(Exception):
+    """The client went away, or stopped reading."""
+
+
+class EventStream(Response):
+    """Sends batches of events until the run ends, the client goes or stalls, or the events are gone.
+
+    `batches` is always closed at the end, so a run that lives by it stops with it. `resync` is sent when the log no
+    longer has what comes next: what the client needs to fetch the state instead.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        batches: AsyncIterator[list[Event]],
+        *,
+        resync: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        stall: float = STALL_SECONDS,
+    ) -> None:
+        super().__init__(
+            headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no", **(headers or {})}
+        )
+        del self.headers["content-length"]
+        self._batches = batches
+        self._resync = resync
+        self._heartbeat = heartbeat
+        self._stall = stall
+        self._turn = asyncio.Lock()
+        self._since: float | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = scope.get("state", {}).get("request_id")
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._watch(receive, send))
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                await self._write(send, scope["path"], request_id)
+                watch.cancel()
+        except* _Left:
+            pass  # the run goes on, but for one that lives by this stream
+
+    async def _write(self, send: Send, path: str, request_id: str | None) -> None:
+        loop = asyncio.get_running_loop()
+        sent = 0
+        last = 0.0
+        try:
+            async with _closing(self._batches) as batches:
+                async for events in batches:
+                    quick = loop.time() - last < PAUSE_SECONDS
+                    await self._send(send, frames(events))
+                    last = loop.time()
+                    sent += len(events)
+                    if quick and sent > EAGER_EVENTS and not events[-1].ends_run:
+                        await asyncio.sleep(PAUSE_SECONDS)
+        except Gone as error:
+            await self._send(send, frame("resync", orjson.dumps({"detail": error.detail, **self._resync})))
+        except DomainError as error:
+            await self._send(send, frame("error", orjson.dumps(problem(error, path, request_id), default=str)))
+        except Exception as error:
+            await self._send(send, frame("error", orjson.dumps(problem(error, path, request_id))))
+            raise
+        async with self._turn:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, send: Send, body: bytes) -> None:
+        async with self._turn:
+            self._since = asyncio.get_running_loop().time()
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            self._since = None
+
+    async def _watch(self, receive: Receive, send: Send) -> None:
+        """Beat, and look out for a client that leaves or takes no bytes."""
+        while True:
+            try:
+                async with asyncio.timeout(self._heartbeat):
+                    message = await receive()
+            except TimeoutError:
+                await self._beat(send)
+            else:
+                if message["type"] == "http.disconnect":
+                    raise _Left
+
+    async def _beat(self, send: Send) -> None:
+        if not self._turn.locked():
+            try:
+                async with asyncio.timeout(self._stall):
+                    await self._send(send, _HEARTBEAT)
+            except TimeoutError:
+                self._drop()
+        elif self._since is not None and asyncio.get_running_loop().time() - self._since > self._stall:
+            self._drop()
+
+    def _drop(self) -> None:
+        logger.info("a client took no bytes for {seconds} s and was dropped", seconds=self._stall)
+        raise _Left
+
+
+def _closing(batches: AsyncIterator[list[Event]]) -> "aclosing[AsyncGenerator[list[Event]]]":
+    assert isinstance(batches, AsyncGenerator)  # what the run service gives; its type promises less
+    return aclosing(batches)
+
+
+async def last_event(batches: AsyncIterator[list[Event]]) -> Event | None:
+    """Read to the end and return the event that ended the run; None when the server let go of it before."""
+    last: Event | None = None
+    async with _closing(batches) as reading:
+        async for events in reading:
+            last = events[-1]
+    return last if last is not None and last.ends_run else None
+
+
+async def preceded(first: list[Event], batches: AsyncIterator[list[Event]]) -> AsyncGenerator[list[Event]]:
+    """Yield `first`, which was read to see whether the run begins, then the rest."""
+    async with _closing(batches) as rest:
+        yield first
+        async for events in rest:
+            yield events
+
+
+@asynccontextmanager
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Stop the body when the client goes away; the request's own body must have been read.
+
+    A quick answer costs one timer: the client is only looked after when it has waited for a while.
+
+    Raises:
+        ClientDisconnect: it went.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    left = False
+    watch: asyncio.Task[None] | None = None
+
+    async def look() -> None:
+        nonlocal left
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left = True
+        task.cancel()
+
+    def begin() -> None:
+        nonlocal watch
+        watch = asyncio.create_task(look())
+
+    timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, begin)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if left and task.uncancel() == 0:
+            raise ClientDisconnect from None
+        raise
+    finally:
+        timer.cancel()
+        if watch is not None:
+            watch.cancel()

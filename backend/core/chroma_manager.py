@@ -1,0 +1,272 @@
+"""Vectors in an embedded Chroma: a collection for each tenant and embedding model, in one folder, of one process.
+
+Two processes on one Chroma folder corrupt it without a word (a later start crashes, or vectors are missing), so the
+folder has an owner, who holds a lock on its file `.owner` for as long as it lives.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from loguru import logger
+
+from backend.core.error import IndexMismatch, Unavailable
+from backend.core.retrieval.base import Embedder
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+    from chromadb.api.models.Collection import Collection
+    from langchain_chroma import Chroma
+
+T = TypeVar("T")
+
+BATCH = 500
+"""Vectors in one write: Chroma is fastest from a few hundred up, and a search may come between two batches."""
+READERS = 2
+_INDEX = {"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 32}}
+_PAGE = 500
+_EMBED_SECONDS = 120.0
+
+
+class ChromaManager:
+    """Owns the folder; hands out the vectors of each tenant (`of`), and LangChain vector stores (`vector_store`)."""
+
+    def __init__(self, path: Path, embedder: Embedder) -> None:
+        self._path = path
+        self._embedder = embedder
+        self._owner: int | None = None
+        self._client: ClientAPI | None = None
+        self._collections: dict[str, Collection] = {}
+        self._opening = asyncio.Lock()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="chroma-read")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="chroma-write")
+
+    async def open(self) -> None:
+        """Become the owner of the folder. Chroma itself is loaded at the first use, since that takes a second.
+
+        Raises:
+            Unavailable: another process owns it; the message says which.
+        """
+        if self._owner is None:
+            self._owner = await asyncio.to_thread(_own, self._path)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._readers.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._writer.shutdown)
+        self._collections.clear()
+        if self._client is not None:
+            await asyncio.to_thread(self._client.close)  # type: ignore[attr-defined]  # only `Client` declares it
+            self._client = None
+        if self._owner is not None:
+            os.close(self._owner)  # which gives the lock back; the file stays, since another may be waiting for it
+            self._owner = None
+
+    def of(self, tenant_id: str) -> "ChromaVectorIndex":
+        """Return the vectors of the tenant."""
+        return ChromaVectorIndex(self, tenant_id)
+
+    async def vector_store(self, tenant_id: str, name: str) -> "Chroma":
+        """Return a LangChain vector store of the tenant, for what a graph wants to find again by meaning.
+
+        It is kept beside the knowledge, in a collection of its own (`name`: 1 to 64 letters, digits, `_` and `-`), with
+        the server's embedding model. Use its `a…` methods.
+
+        Raises:
+            ValueError: `name` cannot be used.
+        """
+        if not (0 < len(name) <= 64 and name.isascii() and name.replace("_", "").replace("-", "").isalnum()):
+            raise ValueError(f"{name!r} is not a name of a vector store.")
+        client = await self.client()
+        embeddings = LangChainEmbeddings(self._embedder, asyncio.get_running_loop())
+
+        def make() -> "Chroma":
+            from langchain_chroma import Chroma
+
+            return Chroma(
+                client=client,
+                # Passages have the prefix `t-`, so no name given here can reach them.
+                collection_name=f"s-{tenant_id}.{name}.{self._embedder.key}",
+                embedding_function=embeddings,
+                collection_configuration=_INDEX,  # type: ignore[arg-type]  # a plain dict is a CreateCollectionConfiguration
+            )
+
+        return await self.write(make)
+
+    async def forget(self, tenant_id: str) -> None:
+        """Remove the vectors of the tenant, of every embedding model: the way to another model is to embed again."""
+        client = await self.client()
+
+        def work() -> None:
+            for name in _names(client, _prefix(tenant_id)):
+                client.delete_collection(name)
+
+        self._collections.pop(tenant_id, None)
+        await self.write(work)
+
+    async def collection(self, tenant_id: str) -> "Collection":
+        """Return the tenant's collection, made when there is none.
+
+        Raises:
+            IndexMismatch: it was made with another model.
+        """
+        known = self._collections.get(tenant_id)
+        if known is not None:
+            return known
+        client = await self.client()
+        async with self._opening:
+            if tenant_id not in self._collections:
+                self._collections[tenant_id] = await self.write(lambda: self._open_collection(client, tenant_id))
+        return self._collections[tenant_id]
+
+    async def client(self) -> "ClientAPI":
+        """Return the client, opened at the first call."""
+        if self._client is None:
+            await self.open()
+            async with self._opening:
+                if self._client is None:
+                    self._client = await self.write(self._connect)
+        return self._client
+
+    async def read(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    async def write(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+
+    def _connect(self) -> "ClientAPI":
+        import chromadb
+        from chromadb.config import Settings
+
+        return chromadb.PersistentClient(self._path, settings=Settings(anonymized_telemetry=False))
+
+    def _open_collection(self, client: "ClientAPI", tenant_id: str) -> "Collection":
+        made_with = {"model": self._embedder.key, "dimensions": self._embedder.dimensions}
+        own = _prefix(tenant_id) + self._embedder.key
+        names = _names(client, _prefix(tenant_id))
+        if own not in names:
+            for other in names:
+                if client.get_collection(other, embedding_function=None).count():
+                    raise _mismatch(other.removeprefix(_prefix(tenant_id)), self._embedder.key)
+        collection = client.get_or_create_collection(
+            own,
+            embedding_function=None,
+            metadata=made_with,
+            configuration=_INDEX,  # type: ignore[arg-type]  # a plain dict is a CreateCollectionConfiguration
+        )
+        remembered = collection.metadata or {}
+        if any(remembered.get(name) != value for name, value in made_with.items()):
+            raise _mismatch(f"{remembered.get('model')} ({remembered.get('dimensions')})", self._embedder.key)
+        return collection
+
+
+class ChromaVectorIndex:
+    """The `VectorIndex` of one tenant."""
+
+    def __init__(self, manager: ChromaManager, tenant_id: str) -> None:
+        self._manager = manager
+        self._tenant_id = tenant_id
+
+    async def upsert(self, passage_ids: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
+        collection = await self._manager.collection(self._tenant_id)
+        for start in range(0, len(passage_ids), BATCH):
+            ids = list(passage_ids[start : start + BATCH])
+            array = np.asarray(vectors[start : start + BATCH], np.float32)
+            await self._manager.write(partial(collection.upsert, ids=ids, embeddings=array))
+
+    async def remove(self, passage_ids: Sequence[str]) -> None:
+        collection = await self._manager.collection(self._tenant_id)
+        for start in range(0, len(passage_ids), BATCH):
+            await self._manager.write(partial(collection.delete, ids=list(passage_ids[start : start + BATCH])))
+
+    async def query(self, vector: Sequence[float], limit: int) -> list[tuple[str, float]]:
+        collection = await self._manager.collection(self._tenant_id)
+
+        def work() -> list[tuple[str, float]]:
+            array = np.asarray([vector], np.float32)
+            found = collection.query(query_embeddings=array, n_results=limit, include=["distances"])
+            distances = found["distances"]
+            assert distances is not None  # they are included
+            pairs = [(name, 1.0 - float(away)) for name, away in zip(found["ids"][0], distances[0], strict=True)]
+            # Equal cosines are ordered by id, so that a search always answers the same.
+            return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+        return await self._manager.read(work)
+
+
+class LangChainEmbeddings(Embeddings):
+    """Our embedder as LangChain's, for its vector stores, which embed in a thread."""
+
+    def __init__(self, embedder: Embedder, loop: asyncio.AbstractEventLoop) -> None:
+        self._embedder = embedder
+        self._loop = loop
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self._wait(texts, bulk=True)
+
+    def embed_query(self, text: str) -> list[float]:
+        return self._wait([text], bulk=False)[0]
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        return await self._embedder.embed(texts, bulk=True)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        return (await self._embedder.embed([text]))[0]
+
+    def _wait(self, texts: list[str], *, bulk: bool) -> list[list[float]]:
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self._loop:
+            raise RuntimeError("this would wait for itself: use the vector store's async methods")
+        call = asyncio.run_coroutine_threadsafe(self._embedder.embed(texts, bulk=bulk), self._loop)
+        return call.result(_EMBED_SECONDS)
+
+
+def _prefix(tenant_id: str) -> str:
+    # A tenant's name has no dot, so no tenant's prefix begins another's, and no two names are the same.
+    return f"t-{tenant_id}."
+
+
+def _names(client: "ClientAPI", prefix: str) -> list[str]:
+    names: list[str] = []
+    for offset in range(0, client.count_collections(), _PAGE):
+        names.extend(found.name for found in client.list_collections(limit=_PAGE, offset=offset))
+    return [name for name in names if name.startswith(prefix)]
+
+
+def _mismatch(built: str, configured: str) -> IndexMismatch:
+    return IndexMismatch(
+        f"The vectors were made with {built}, and EMBEDDING_MODEL is {configured} now."
+        " Set it back, or ingest the documents again.",
+        built_with=built,
+        configured=configured,
+    )
+
+
+def _own(path: Path) -> int:
+    """Lock the folder for this process and write our number into the lock's file."""
+    path.mkdir(parents=True, exist_ok=True)
+    file = path / ".owner"
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+        os.close(descriptor)
+        raise Unavailable(
+            f"The folder {path} is in use by the process {holder} (lock {file})."
+            " Two processes would corrupt it: stop that one, or set another DATA_DIR.",
+            pid=holder,
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    logger.debug("{path} is ours", path=path)
+    return descriptor

@@ -1,0 +1,81 @@
+"""Source numbers in an answer: which of them exist, and which sentences their passages bear out."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from backend.util.language import Language, language, letter_pairs, overlap, terms
+
+SUPPORT = 0.35
+"""Share of a sentence's letter pairs that its passages must have: low, since an answer rightly rewords."""
+MIN_TERMS = 3
+"""A sentence with fewer words of its own ("네, 맞습니다.") says too little to be checked."""
+
+_NUMBERS = re.compile(r"([ \t]?)\[(\d{1,4}(?:\s*[,，]\s*\d{1,4})*)\]")
+_LINK = re.compile(r"(!?)\[([^\[\]\n]*)\]\(\s*<?([^()\s<>]*)>?[^()\n]*\)")
+_SENTENCE = re.compile(r"[^\n]*?(?:[.!?。](?:\s?\[\d{1,4}(?:\s*[,，]\s*\d{1,4})*\])*(?=\s|$)|\n|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    text: str
+    """The answer without the numbers that no passage has."""
+    cited: list[int]
+    """The passages cited, in order of first use."""
+    unsupported: list[str]
+    """Sentences whose words the passages do not have, for a person to look at; they stay in the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    pairs: set[str]
+    language: Language
+
+
+def check(answer: str, passages: Mapping[int, str]) -> Verdict:
+    """Return `answer` with its source numbers held against the passages that were presented, by number."""
+
+    def keep(match: re.Match[str]) -> str:
+        known = [number for number in _split(match[2]) if number in passages]
+        return match[1] + "".join(f"[{number}]" for number in known) if known else ""
+
+    text = _NUMBERS.sub(keep, answer)
+    while (again := _NUMBERS.sub(keep, text)) != text:  # what is taken out of "[[9]1]" leaves another number
+        text = again
+    cited = dict.fromkeys(number for match in _NUMBERS.finditer(text) for number in _split(match[2]))
+    sources = {number: _Source(letter_pairs(passage), language(passage[:300])) for number, passage in passages.items()}
+    unsupported = [sentence for sentence in _sentences(text) if not _supported(sentence, sources)]
+    return Verdict(text, list(cited), unsupported)
+
+
+def without_foreign_links(answer: str, known: Iterable[str]) -> str:
+    """Return `answer` with images as their captions, and links as their labels unless `known` has their address.
+
+    A passage may talk the model into an address that carries off what it has read (CVE-2025-32711), and an image is
+    fetched without a click. What was streamed is not undone by this: who renders it must not load images either.
+    """
+    known = list(known)
+
+    def label(match: re.Match[str]) -> str:
+        image, caption, address = match.groups()
+        return caption if image or not any(address in text for text in known) else match[0]
+
+    return _LINK.sub(label, answer) if "](" in answer else answer
+
+
+def _split(numbers: str) -> list[int]:
+    return [int(number) for number in re.split(r"[,，]", numbers)]
+
+
+def _sentences(text: str) -> list[str]:
+    return [match[0].strip() for match in _SENTENCE.finditer(text) if match[0].strip()]
+
+
+def _supported(sentence: str, sources: Mapping[int, _Source]) -> bool:
+    said = _NUMBERS.sub("", sentence)
+    if len(terms(said)) < MIN_TERMS:
+        return True
+    cited = [sources[number] for match in _NUMBERS.finditer(sentence) for number in _split(match[2])]
+    # A source in another language has other words: an English answer from Korean passages is not flagged.
+    alike = [source for source in cited or sources.values() if source.language == language(said)]
+    return not alike or overlap(said, set().union(*(source.pairs for source in alike))) >= SUPPORT

@@ -1,0 +1,240 @@
+"""Searches by words and by meaning at once, and judges what it found.
+
+The two scores are brought to one scale (each divided by the best of its list) and added by weights. Adding ranks
+instead (reciprocal rank fusion) loses 6 to 17 points of R@1 when one side is much better than the other, as words are
+for questions about articles. How much meaning weighs is decided by what is known without tuning to a corpus:
+
+- Short messages (tickets, chat) say the same in other words: meaning decides.
+- In articles, words decide, and meaning weighs more the less of the question's words were found.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from backend.core.retrieval.base import (
+    Embedder,
+    Hit,
+    PassageIndex,
+    PassageIndexes,
+    Statistics,
+    VectorIndex,
+    VectorIndexes,
+)
+from backend.core.retrieval.evidence import coverage, gate_for, weights
+from backend.core.retrieval.tokenizer import numbers, question_terms, terms
+from backend.dto.knowledge import Passage, Retrieval
+
+CANDIDATES = 50
+"""Passages that each side proposes."""
+QUERY_CHARS = 4_000
+"""Of a longer question, so much is looked at."""
+MERGED = 3
+"""Most passages of a document that are merged into one."""
+WITNESSES = 3
+"""Best passages among which the evidence is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much meaning weighs against words, 0..1."""
+
+    least: float
+    """When one passage has all words of the question."""
+    most: float
+    """When no passage has any."""
+    title: float = 0.03
+    """Added for a title that the question names in full."""
+    number: float = 0.03
+    """Added for a passage that has all numbers and codes of the question."""
+
+    def meaning(self, covered: float) -> float:
+        return self.most - (self.most - self.least) * covered
+
+
+ARTICLES = Weights(least=0.2, most=0.5)
+MESSAGES = Weights(least=0.75, most=0.75, title=0.0)
+MESSAGE_CHARS = 200
+"""A corpus whose passages are shorter on average holds messages."""
+
+
+def weights_for(statistics: Statistics) -> Weights:
+    """Return the weights for what the corpus holds."""
+    return MESSAGES if statistics.mean_length < MESSAGE_CHARS else ARTICLES
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """All candidates of a search, best first, before any are merged."""
+
+    passages: tuple[Passage, ...]
+    coverage: float
+    """Share of the question, by the weight of its words, that stands in one of the best passages."""
+    cosine: float
+    """Likeness in meaning of the best passages' nearest."""
+    evidence: float
+    enough: bool
+
+    def merged(self, limit: int) -> tuple[Passage, ...]:
+        """Return the best `limit`, with their neighbours joined to them."""
+        return tuple(_merged(self.passages, limit))
+
+
+NOTHING = Ranking(passages=(), coverage=0.0, cosine=0.0, evidence=0.0, enough=False)
+
+
+class HybridSearch:
+    """Makes retrievers; `bound` is the only way to search, so every search has a tenant."""
+
+    def __init__(self, *, passages: PassageIndexes, vectors: VectorIndexes, embedder: Embedder) -> None:
+        self._passages = passages
+        self._vectors = vectors
+        self._embedder = embedder
+
+    def bound(self, tenant_id: str) -> "HybridRetriever":
+        """Return the retriever of the tenant."""
+        return HybridRetriever(self._passages.of(tenant_id), self._vectors.of(tenant_id), self._embedder)
+
+
+class HybridRetriever:
+    """The `Retriever` of one tenant. The same question over the same documents always finds the same."""
+
+    def __init__(self, passages: PassageIndex, vectors: VectorIndex, embedder: Embedder) -> None:
+        self._passages = passages
+        self._vectors = vectors
+        self._embedder = embedder
+        self._gate = gate_for(embedder.key)
+
+    async def retrieve(self, query: str, *, limit: int = 6) -> Retrieval:
+        ranking = await self.rank(query)
+        return Retrieval(
+            query=query,
+            passages=ranking.merged(limit),
+            evidence=ranking.evidence,
+            enough=ranking.enough,
+        )
+
+    async def rank(self, query: str) -> Ranking:
+        """Return every candidate with its scores; at most `2 * CANDIDATES`.
+
+        Raises:
+            IndexMismatch: the tenant's vectors were made with another model.
+        """
+        query = query.strip()[:QUERY_CHARS]
+        asked = question_terms(query)
+        if not asked:
+            return NOTHING
+        matches, near = await asyncio.gather(self._passages.search(asked, CANDIDATES), self._nearest(query))
+        found = await self._candidates(matches.hits, near)
+        if not found:
+            return NOTHING
+        weight = weights(asked, matches.frequencies, matches.statistics.passages)
+        covered = _covered(weight, [hit.passage for hit in matches.hits[:1]])
+        ranked = _fused(found, query, weights_for(matches.statistics), covered)
+        best = ranked[:WITNESSES]
+        covered, cosine = _covered(weight, best), max(passage.vector_score for passage in best)
+        evidence = self._gate.evidence(covered, cosine)
+        return Ranking(
+            passages=tuple(ranked),
+            coverage=covered,
+            cosine=cosine,
+            evidence=evidence,
+            enough=evidence >= self._gate.threshold,
+        )
+
+    async def _nearest(self, query: str) -> list[tuple[str, float]]:
+        (vector,) = await self._embedder.embed([query])
+        return await self._vectors.query(vector, CANDIDATES)
+
+    async def _candidates(self, hits: Sequence[Hit], near: Sequence[tuple[str, float]]) -> list[Passage]:
+        """Bring both lists together; a vector whose passage is gone is left out."""
+        cosines = dict(near)
+        # What the vector search did not list is at most as near as the last one that it did.
+        least = max(near[-1][1], 0.0) if len(near) == CANDIDATES else 0.0
+        found = {
+            hit.passage.passage_id: replace(
+                hit.passage,
+                keyword_score=hit.score,
+                vector_score=max(cosines.get(hit.passage.passage_id, least), 0.0),
+            )
+            for hit in hits
+        }
+        for passage in await self._passages.find([name for name, _ in near if name not in found]):
+            found[passage.passage_id] = replace(passage, vector_score=max(cosines[passage.passage_id], 0.0))
+        return list(found.values())
+
+
+def _covered(weight: dict[str, float], passages: Sequence[Passage]) -> float:
+    """Return how much of the question stands in one of the passages, headings included."""
+    return max((coverage(weight, _whole(passage)) for passage in passages), default=0.0)
+
+
+def _whole(passage: Passage) -> str:
+    return " ".join((passage.title, *passage.path, passage.text))
+
+
+def _fused(passages: Sequence[Passage], query: str, weigh: Weights, covered: float) -> list[Passage]:
+    best_keyword = max(passage.keyword_score for passage in passages) or 1.0
+    best_vector = max(passage.vector_score for passage in passages) or 1.0
+    meaning = weigh.meaning(covered)
+    words = frozenset(terms(query))
+    wanted = numbers(query)
+    titles: dict[str, bool] = {}  # passages of a document share theirs
+
+    def named(title: str) -> bool:
+        if title not in titles:
+            titles[title] = bool(title) and frozenset(terms(title)) <= words
+        return titles[title]
+
+    def score(passage: Passage) -> float:
+        value = meaning * passage.vector_score / best_vector + (1 - meaning) * passage.keyword_score / best_keyword
+        if weigh.title and named(passage.title):
+            value += weigh.title
+        if weigh.number and wanted and wanted <= numbers(_whole(passage)):
+            value += weigh.number
+        return value / (1.0 + weigh.title + weigh.number)
+
+    scored = [replace(passage, score=score(passage)) for passage in passages]
+    return sorted(scored, key=lambda passage: (-passage.score, passage.document_id, passage.position))
+
+
+def _merged(ranked: Sequence[Passage], limit: int) -> list[Passage]:
+    """Take the best, a neighbour of one that is taken being joined to it, so that a text cut in two reads as one.
+
+    A group has the id and the score of its best passage.
+    """
+    groups: list[list[Passage]] = []
+    for passage in ranked:
+        near = next((group for group in groups if len(group) < MERGED and _adjoins(passage, group)), None)
+        if near is not None:
+            near.append(passage)
+        elif len(groups) < limit:
+            groups.append([passage])
+        elif len(groups) == limit and passage.score < groups[-1][0].score / 2:
+            break  # what follows is too far behind to belong to an answer, even beside a good neighbour
+    return [_joined(group) for group in groups]
+
+
+def _adjoins(passage: Passage, group: Sequence[Passage]) -> bool:
+    return any(
+        passage.document_id == other.document_id
+        and passage.path == other.path
+        and abs(passage.position - other.position) == 1
+        for other in group
+    )
+
+
+def _joined(group: Sequence[Passage]) -> Passage:
+    ordered = sorted(group, key=lambda passage: passage.position)
+    text = ordered[0].text
+    for passage in ordered[1:]:
+        text += _without_overlap(text, passage.text)
+    return replace(group[0], text=text)
+
+
+def _without_overlap(before: str, after: str) -> str:
+    """Return what `after` adds to `before`, whose last sentence it may repeat."""
+    for length in range(min(len(before), len(after)), 0, -1):
+        if before.endswith(after[:length]) and (length == len(after) or after[length].isspace()):
+            return after[length:]
+    return "\n" + after

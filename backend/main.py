@@ -1,0 +1,228 @@
+"""The application and its life: `python -m backend.main` serves it, `daedap serve` does the same."""
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Protocol
+
+import uvicorn
+from fastapi import FastAPI
+from loguru import logger
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from backend.api import problem
+from backend.api.health import router as health_router
+from backend.api.openai.router import router as openai_router
+from backend.api.page import router as page_router
+from backend.api.socket.namespace import build_socket_server
+from backend.api.socket.websocket import router as websocket_router
+from backend.api.v1.knowledge import is_upload
+from backend.api.v1.router import router as v1_router
+from backend.config.logging import flush_logging, setup_logging
+from backend.config.setting import SettingError, Settings, load_settings
+from backend.container import Container
+from backend.core.error import DomainError
+from backend.database.migrate import migrate
+from backend.dto.principal import DEFAULT_TENANT
+from backend.middleware.auth import BearerTokenAuthMiddleware
+from backend.middleware.limit import BodyLimitMiddleware
+from backend.middleware.tracking import TrackingMiddleware
+
+SHUTDOWN_MARGIN = 5
+"""Seconds beyond the drain time in which open connections must have ended."""
+
+
+def create_app(container: Container) -> FastAPI:
+    """Return the HTTP application over a container; `create_asgi` puts Socket.IO around it."""
+    container.check_dependencies()
+    settings = container.settings()
+    app = FastAPI(
+        title="Daedap",
+        version=container.version(),
+        summary="An open LangGraph agent server with its own knowledge.",
+        lifespan=lifespan,
+        middleware=[
+            Middleware(TrackingMiddleware),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=["Location", "Content-Location", "X-Request-ID", "X-Run-ID", "X-Thread-ID"],
+            ),
+            Middleware(
+                BearerTokenAuthMiddleware,
+                container.authenticator(),
+                docs_public=settings.docs_public,
+                cors_origins=settings.cors_origins,
+            ),
+            Middleware(BodyLimitMiddleware, settings.max_body_bytes, settings.max_upload_bytes, is_upload),
+        ],
+    )
+    app.state.container = container
+    problem.install(app)
+    for router in (page_router, health_router, v1_router, openai_router, websocket_router):
+        app.include_router(router)
+    return app
+
+
+def create_asgi(app: FastAPI) -> ASGIApp:
+    """Return the whole application: Socket.IO around HTTP."""
+    import socketio
+
+    container: Container = app.state.container
+    server = build_socket_server(container, container.settings())
+    whole: ASGIApp = socketio.ASGIApp(server, other_asgi_app=app)
+    return whole
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the parts in order; close them in reverse, also after a failed start."""
+    container: Container = app.state.container
+    settings = container.settings()
+    async with AsyncExitStack() as stack:
+        folder = container.data_folder()
+        folder.claim(container.url())
+        stack.callback(folder.release)
+        await migrate(container.migrated_database())
+        await _open(stack, container.database())
+        if (redis := container.redis()) is not None:
+            await _open(stack, redis)
+        await container.graph_registry().open()
+        for part in (container.embedding_manager(), container.chroma_manager(), container.llm_manager()):
+            await _open(stack, part)
+        stack.push_async_callback(container.passage_indexes().close)
+        ingest = container.ingest_service()
+        await _open(stack, ingest)
+        await stack.enter_async_context(container.run_worker())  # last opened, first drained
+        if settings.sample_corpus:
+            await ingest.load_sample(DEFAULT_TENANT)
+        # What was made by now stays: later collections need not look at it, and so do not stop the streams for it.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
+        logger.info("ready on {url}", url=container.url())
+        yield
+        container.health_service().drain()
+
+
+class _Part(Protocol):
+    """A part that is opened and closed."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def _open(stack: AsyncExitStack, part: _Part) -> None:
+    await part.open()
+    stack.push_async_callback(part.close)
+
+
+class Server(uvicorn.Server):
+    """Uvicorn without its own handling of signals, so that ours holds from the first moment to the last."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(settings: Settings) -> int:
+    """Serve until told to stop (SIGINT, SIGTERM); return the exit code of the process."""
+    import uvloop
+
+    setup_logging(settings)
+    try:
+        return uvloop.run(_serve(settings))
+    finally:
+        flush_logging()
+
+
+async def _serve(settings: Settings) -> int:
+    container = Container(settings=settings)
+    app = create_app(container)
+    config = uvicorn.Config(
+        create_asgi(app),
+        host=settings.host,
+        port=settings.port,
+        lifespan="off",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=settings.max_message_bytes,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.drain_seconds) + SHUTDOWN_MARGIN,
+    )
+    try:
+        listener = config.bind_socket()
+    except SystemExit:
+        logger.error("port {port} of {host} cannot be opened", port=settings.port, host=settings.host)
+        return 1
+    container.url.override(_url(settings.host, listener.getsockname()[1]))
+    server = Server(config)
+    try:
+        with _stopping(container, server):
+            async with lifespan(app):
+                await server.serve(sockets=[listener])
+    except DomainError as error:
+        logger.error("the server cannot start: {reason}", reason=error.detail)
+        return 1
+    except asyncio.CancelledError:
+        logger.info("stopped before it was ready")
+    finally:
+        listener.close()
+    return 0
+
+
+@contextmanager
+def _stopping(container: Container, server: Server) -> Iterator[None]:
+    """Stop at a signal: a first one ends what is open in order, a second one at once."""
+    loop = asyncio.get_running_loop()
+    whole = asyncio.current_task()
+    draining: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        if not server.started:
+            if whole is not None:
+                whole.cancel()
+        elif draining:
+            server.force_exit = True
+        else:
+            logger.info("stopping")
+            container.health_service().drain()
+            # Streams end when their runs do, so the runs are drained while uvicorn waits for the streams.
+            draining.append(loop.create_task(container.run_worker().drain()))
+            server.should_exit = True
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop)
+    try:
+        yield
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(name)
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def main() -> int:
+    """Serve with the settings of the environment."""
+    try:
+        settings = load_settings()
+    except SettingError as error:
+        sys.stderr.write(f"The settings cannot be used:\n{error}\n")
+        return 2
+    return serve(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

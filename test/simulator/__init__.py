@@ -1,0 +1,1 @@
+"""Stand-ins, over real connections, for the services that the server calls."""
