@@ -120,7 +120,9 @@ async def open_door(engine: Engine, **overrides: Any) -> AsyncIterator[Door]:
         authenticator=lambda: authenticator,
         run_service=lambda: engine.runs,
         thread_service=lambda: engine.threads,
-        graph_registry=lambda: engine.agents,
+        graph_registry=lambda: SimpleNamespace(
+            names=lambda: sorted(engine.agents.graphs), describe=engine.agents.describe
+        ),
         llm_manager=lambda: SimpleNamespace(names=lambda: ["default"], has_llm=False),
     )
     inner = FastAPI()

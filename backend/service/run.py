@@ -60,7 +60,7 @@ class RunService:
             ThreadNotFound, ThreadBusy, NotInterrupted: the thread does not allow it.
             IdempotencyConflict: the key was used with another request.
         """
-        self._check(request)
+        await self._check(request)
         created = await self._ledger.create(
             principal,
             request,
@@ -144,7 +144,7 @@ class RunService:
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
         """
-        self._check(request)
+        await self._check(request)
         now = self._clock()
         run = Run(
             run_id=new_id(),
@@ -200,8 +200,8 @@ class RunService:
             finally:
                 coming.cancel()
 
-    def _check(self, request: RunRequest) -> None:
-        self._executor.check(request.agent, request.model)
+    async def _check(self, request: RunRequest) -> None:
+        await self._executor.check(request.agent, request.model)
         try:
             orjson.dumps(request)
         except TypeError as error:

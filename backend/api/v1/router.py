@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from backend.api.v1 import agent, chat, run, thread
+from backend.api.v1 import agent, chat, citation, knowledge, run, thread
 
 router = APIRouter(prefix="/api/v1")
-for part in (agent, thread, chat, run):
+for part in (agent, thread, chat, run, knowledge, citation):
     router.include_router(part.router)

@@ -1,5 +1,6 @@
 """Which agents there are: the built-in ones, their added nodes, and the graphs of a `langgraph.json`."""
 
+import asyncio
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -79,6 +80,11 @@ class GraphRegistry:
         if graph is None:
             graph = self._graphs[name] = self._orchestrator(name).build(self._added.get(name, ()))
         return graph
+
+    async def prepare(self, name: str) -> None:
+        """Build an agent that is asked for the first time, off the loop: it may import much. Raises what `get` does."""
+        if name not in self._graphs:
+            await asyncio.to_thread(self.get, name)
 
     def added(self, name: str) -> list[Node]:
         """Return the nodes that are added to an agent."""

@@ -169,7 +169,7 @@ class DistributedLock(ABC):
             fence = await asyncio.shield(taking)
         except BaseException:
             # Cancelled, or failed without an answer: whether it was taken is not known, so it is released by its token.
-            taking.cancel()
+            self._keep(asyncio.ensure_future(self._undo(taking, key, token)))
             raise
         return LeaseHandle(name, key, token, fence, ttl, ends)
 

@@ -60,6 +60,10 @@ _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
             rf"\d\s?[년월일시]|\d{{4}}[-./]\s?\d|\d:\d\d|\b(?:1\d|20)\d\d\b|\d\s(?:days?|weeks?|months?|hours?)|{_MONTH}"
         ),
     ),
+    (  # until when
+        re.compile(r"마감|기한|기간|언제까지|\b(?:deadline|due|close[sd]?|until)\b"),
+        re.compile(r"\d.{0,12}(?:~|까지|부터|마감)|(?:until|by|before|between|on) [\w ,]*\d"),
+    ),
     (  # how much
         re.compile(
             r"얼마|금액|비용|가격|요금|수수료|지원금|한도|몇\s?(?:원|퍼센트|%)|\b(?:how much|cost|price|fee|amount)\b"

@@ -19,6 +19,8 @@ from backend.util.language import Language, language
 from backend.util.token_count import estimate_tokens
 
 MODEL_NAME = "extractive"
+NAME_CHARS = 60
+"""Most of a document's title that stands before its sentence."""
 INLINE_CHARS = 50_000
 """A longer prompt is read in a thread."""
 
@@ -131,11 +133,26 @@ def _answer(question: str, passages: Sequence[PromptPassage]) -> str:
     extracts = choose(question, passages)
     if not extracts:
         return _EMPTY[tongue]
-    bullet = "- " if len(extracts) > 1 else ""
-    body = "\n".join(f"{bullet}{_cited(extract)}" for extract in extracts)
+    if len(extracts) == 1:
+        body = _cited(extracts[0])
+    else:
+        titles = {passage.index: _name(passage) for passage in passages}
+        # One document is named by its source number; of several, each line says what it is about.
+        several = len({titles[extract.index] for extract in extracts}) > 1
+        body = "\n".join(_line(extract, titles[extract.index] if several else "") for extract in extracts)
     if extracts[0].score <= 0:
         body = f"{_FAR[tongue]}\n\n{body}"
     return f"{body}\n\n{_NOTE[tongue]}"
+
+
+def _line(extract: Extract, name: str) -> str:
+    return f"- {name}: {_cited(extract)}" if name else f"- {_cited(extract)}"
+
+
+def _name(passage: PromptPassage) -> str:
+    """Return the document's title, without the headings, short enough to stand before a sentence."""
+    title = passage.title.partition(" > ")[0]
+    return title if len(title) <= NAME_CHARS else f"{title[:NAME_CHARS].rstrip()}…"
 
 
 def _cited(extract: Extract) -> str:

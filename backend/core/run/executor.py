@@ -9,6 +9,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.types import INTERRUPT
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
@@ -26,6 +27,8 @@ class Graphs(Protocol):
     def get(self, name: str) -> CompiledStateGraph[Any, Any, Any, Any]: ...
 
     def describe(self, name: str) -> AgentInfo: ...
+
+    async def prepare(self, name: str) -> None: ...
 
 
 class Models(Protocol):
@@ -72,13 +75,13 @@ class RunExecutor:
         self._clock = clock
         self._max_tokens = max_tokens
 
-    def check(self, agent: str, model: str | None) -> None:
-        """Make sure that a run with these could begin.
+    async def check(self, agent: str, model: str | None) -> None:
+        """Make sure that a run with these can begin at once.
 
         Raises:
             AgentNotFound, InvalidGraph, UnsupportedModel: it could not.
         """
-        self._graphs.get(agent)
+        await self._graphs.prepare(agent)
         self._models.get(model)
 
     def attempt(self, run: Run, channel: Channel, saver: BaseCheckpointSaver[str] | None) -> "Attempt":
@@ -168,12 +171,17 @@ class Attempt:
         request = self._run.request
         if not request.has_resume:
             return request.input
-        if self._run.attempt > 1 and self._saver is not None:
+        if self._saver is None or (self._run.attempt == 1 and request.resume is not None):
+            return Command(resume=request.resume)
+        last = await self._saver.aget_tuple(config)
+        if last is not None and last.metadata.get("run_id") == str(self._run.run_id):
             # The answer was taken when this run saved its first checkpoint; given again, it would answer the next
             # interrupt.
-            last = await self._saver.aget_tuple(config)
-            if last is not None and last.metadata.get("run_id") == str(self._run.run_id):
-                return None
+            return None
+        if request.resume is None and last is not None:
+            # LangGraph takes a bare None for no answer, so each interrupt gets it by its id.
+            waiting = [found for _, channel, value in last.pending_writes or () if channel == INTERRUPT for found in value]
+            return Command(resume={found.id: None for found in waiting})
         return Command(resume=request.resume)
 
 
