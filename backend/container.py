@@ -146,5 +146,5 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
     )
     health_service = providers.Singleton(
-        HealthService, providers.Singleton(_checks, database, redis), version, set.environment
+        HealthService, providers.Singleton(_checks, database, redis), version, set.environment, optional=("redis",)
     )

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Protocol
 
+import socketio
 import uvicorn
 from fastapi import FastAPI
 from loguru import logger
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -19,7 +19,7 @@ from backend.api import problem
 from backend.api.health import router as health_router
 from backend.api.openai.router import router as openai_router
 from backend.api.page import router as page_router
-from backend.api.socket.namespace import build_socket_server
+from backend.api.socket.namespace import build_socket_server, close_socket_server
 from backend.api.socket.websocket import router as websocket_router
 from backend.api.v1.knowledge import is_upload
 from backend.api.v1.router import router as v1_router
@@ -33,38 +33,23 @@ from backend.middleware.auth import BearerTokenAuthMiddleware
 from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.tracking import TrackingMiddleware
 
+EXPOSED = ("Content-Location", "Location", "Retry-After", "X-Process-Time", "X-Request-ID", "X-Run-ID", "X-Thread-ID")
+"""Headers that a page of another origin may read."""
 SHUTDOWN_MARGIN = 5
 """Seconds beyond the drain time in which open connections must have ended."""
 
 
 def create_app(container: Container) -> FastAPI:
-    """Return the HTTP application over a container; `create_asgi` puts Socket.IO around it."""
+    """Return the routes over a container; `create_asgi` makes the whole application of it."""
     container.check_dependencies()
-    settings = container.settings()
     app = FastAPI(
         title="Daedap",
         version=container.version(),
         summary="An open LangGraph agent server with its own knowledge.",
         lifespan=lifespan,
-        middleware=[
-            Middleware(TrackingMiddleware),
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.cors_origins,
-                allow_methods=["*"],
-                allow_headers=["*"],
-                expose_headers=["Location", "Content-Location", "X-Request-ID", "X-Run-ID", "X-Thread-ID"],
-            ),
-            Middleware(
-                BearerTokenAuthMiddleware,
-                container.authenticator(),
-                docs_public=settings.docs_public,
-                cors_origins=settings.cors_origins,
-            ),
-            Middleware(BodyLimitMiddleware, settings.max_body_bytes, settings.max_upload_bytes, is_upload),
-        ],
     )
     app.state.container = container
+    app.state.socket_server = build_socket_server(container, container.settings())
     problem.install(app)
     for router in (page_router, health_router, v1_router, openai_router, websocket_router):
         app.include_router(router)
@@ -72,13 +57,22 @@ def create_app(container: Container) -> FastAPI:
 
 
 def create_asgi(app: FastAPI) -> ASGIApp:
-    """Return the whole application: Socket.IO around HTTP."""
-    import socketio
-
+    """Return the whole application: Socket.IO around the routes, and around both what every request passes."""
     container: Container = app.state.container
-    server = build_socket_server(container, container.settings())
-    whole: ASGIApp = socketio.ASGIApp(server, other_asgi_app=app)
-    return whole
+    settings = container.settings()
+    whole: ASGIApp = socketio.ASGIApp(app.state.socket_server, other_asgi_app=app)
+    whole = BodyLimitMiddleware(whole, settings.max_body_bytes, settings.max_upload_bytes, is_upload)
+    whole = BearerTokenAuthMiddleware(
+        whole, container.authenticator(), docs_public=settings.docs_public, cors_origins=settings.cors_origins
+    )
+    whole = CORSMiddleware(
+        whole,
+        allow_origins=settings.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED,
+    )
+    return TrackingMiddleware(whole)
 
 
 @asynccontextmanager
@@ -101,6 +95,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         ingest = container.ingest_service()
         await _open(stack, ingest)
         await stack.enter_async_context(container.run_worker())  # last opened, first drained
+        stack.push_async_callback(close_socket_server, app.state.socket_server)
         if settings.sample_corpus:
             await ingest.load_sample(DEFAULT_TENANT)
         # What was made by now stays: later collections need not look at it, and so do not stop the streams for it.
@@ -109,7 +104,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         gc.set_threshold(20_000, 20, 50)
         logger.info("ready on {url}", url=container.url())
         yield
-        container.health_service().drain()
 
 
 class _Part(Protocol):
@@ -168,7 +162,7 @@ async def _serve(settings: Settings) -> int:
     container.url.override(_url(settings.host, listener.getsockname()[1]))
     server = Server(config)
     try:
-        with _stopping(container, server):
+        with _stopping(app, server):
             async with lifespan(app):
                 await server.serve(sockets=[listener])
     except DomainError as error:
@@ -182,11 +176,17 @@ async def _serve(settings: Settings) -> int:
 
 
 @contextmanager
-def _stopping(container: Container, server: Server) -> Iterator[None]:
+def _stopping(app: FastAPI, server: Server) -> Iterator[None]:
     """Stop at a signal: a first one ends what is open in order, a second one at once."""
+    container: Container = app.state.container
     loop = asyncio.get_running_loop()
     whole = asyncio.current_task()
     draining: list[asyncio.Task[None]] = []
+
+    async def drain() -> None:
+        # Streams end when their runs do, so the runs are drained while uvicorn waits for the streams.
+        await container.run_worker().drain()
+        await close_socket_server(app.state.socket_server)
 
     def stop() -> None:
         if not server.started:
@@ -197,8 +197,7 @@ def _stopping(container: Container, server: Server) -> Iterator[None]:
         else:
             logger.info("stopping")
             container.health_service().drain()
-            # Streams end when their runs do, so the runs are drained while uvicorn waits for the streams.
-            draining.append(loop.create_task(container.run_worker().drain()))
+            draining.append(loop.create_task(drain()))
             server.should_exit = True
 
     for name in (signal.SIGINT, signal.SIGTERM):

@@ -186,7 +186,7 @@ async def first_user(folder: Path, port: int) -> None:
             async with Client(port) as client, asyncio.timeout(60):
                 while True:
                     found = json.loads((await client.get("/api/v1/knowledge/jobs"))[1])
-                    if found["jobs"] and all(job["status"] == "success" for job in found["jobs"]):
+                    if found["items"] and all(job["status"] == "success" for job in found["items"]):
                         break
                     await asyncio.sleep(0.1)
                 console.print(f"sample corpus searchable after {time.perf_counter() - began:.1f} s")

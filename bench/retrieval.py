@@ -1,8 +1,9 @@
 """Fits the evidence gate: `python -m bench.retrieval FOLDER FOLDER …`, each a data set (`backend/service/data_set.py`).
 
-Every data set is asked its own questions, which it can answer, and those of all the others, which it cannot. A logistic
-rule on coverage and cosine is fitted to all of them, each side of each pair counting the same. Prints the constants for
-`backend/core/retrieval/evidence.py` and, for each pair, what the rule would do there.
+Every data set is asked its own questions, which it can answer, and those of all the others, which it cannot. Where the
+documents have titles, half of the titles are also asked about the other half: the hardest case, questions of the same
+kind whose answer is not there. A logistic rule on coverage and cosine is fitted to all of them, each side of each pair
+counting the same. Prints the constants for `backend/core/retrieval/evidence.py` and what the rule would do there.
 """
 
 import argparse
@@ -33,6 +34,20 @@ async def signs(evaluation: Evaluation, corpus: DataSet, askers: list[DataSet]) 
     return found
 
 
+def halves(data: DataSet) -> list[DataSet]:
+    """Return the data set in two, no title in both; nothing when it has no titles."""
+    titles = sorted({document.title for document in data.documents})
+    if len(titles) < 2:
+        return []
+    parts = []
+    for number in range(2):
+        documents = tuple(one for one in data.documents if one.title in titles[number::2])
+        names = {one.name for one in documents}
+        questions = tuple(one for one in data.questions if one.right <= names)
+        parts.append(DataSet(f"{data.name} (half {number + 1})", documents, questions))
+    return parts
+
+
 def fit(own: list[Rows], foreign: list[Rows]) -> npt.NDArray[np.float64]:
     """Return bias, coverage and cosine of the rule that tells `own` from `foreign` best (Newton's method)."""
     rows = np.concatenate(own + foreign)
@@ -54,16 +69,17 @@ def auroc(own: Rows, foreign: Rows) -> float:
 async def main(folders: list[Path]) -> None:
     embedder = EmbeddingManager.build("use-multilingual")
     sets = [read_data_set(folder) for folder in folders]
-    found = {corpus.name: await signs(Evaluation(embedder), corpus, sets) for corpus in sets}
-    own = [found[one.name][one.name] for one in sets]
-    foreign = [rows for corpus in sets for name, rows in found[corpus.name].items() if name != corpus.name]
+    corpora = [(one, sets) for one in sets] + [(parts[0], parts) for one in sets if (parts := halves(one))]
+    found = {corpus.name: await signs(Evaluation(embedder), corpus, askers) for corpus, askers in corpora}
+    own = [rows[name] for name, rows in found.items()]
+    foreign = [rows for corpus, asked in found.items() for name, rows in asked.items() if name != corpus]
     bias, coverage, cosine = constants = fit(own, foreign)
     print(f"{embedder.key}: bias={bias:.1f} coverage={coverage:.1f} cosine={cosine:.1f}")
-    for corpus in sets:
-        inside = found[corpus.name][corpus.name] @ constants
-        print(f"{corpus.name}: refuses {np.mean(inside < 0):.1%} of its own questions")
-        for name, rows in found[corpus.name].items():
-            if name != corpus.name:
+    for corpus, asked in found.items():
+        inside = asked[corpus] @ constants
+        print(f"{corpus}: refuses {np.mean(inside < 0):.1%} of its own questions")
+        for name, rows in asked.items():
+            if name != corpus:
                 outside = rows @ constants
                 print(f"  {name}: AUROC {auroc(inside, outside):.4f}, answers {np.mean(outside >= 0):.1%}")
     await embedder.close()

@@ -16,7 +16,9 @@ MAX_CHARS = 500
 _NEAR = 0.65
 """A further sentence is quoted when its score is at least this share of the best one's."""
 _REPEATS = 0.6
-"""A sentence whose words are this much those of one already chosen says nothing new."""
+"""A sentence whose words are this much those of one already chosen says nothing new,"""
+_REPEATS_ELSEWHERE = 0.8
+"""and this much when it stands in another passage, which may be about something else."""
 _BEFORE = 0.2
 """Share of a sentence's score that the next one inherits: it often goes on about the same thing."""
 _LEADS = 0.9
@@ -144,8 +146,8 @@ def split_sentences(text: str) -> list[str]:
     """Return the sentences, list items and table rows of `text`, without bullets and without `[3]` references."""
     found: list[str] = []
     held = ""
-    for line in text.splitlines():
-        for part in _END.split(_BULLET.sub("", _REFERENCE.sub("", line).strip())):
+    for line in without_references(text).splitlines():
+        for part in _END.split(_BULLET.sub("", line.strip())):
             piece = f"{held} {part}".strip() if held else part.strip()
             held = ""
             if _NO_END.search(piece):
@@ -156,6 +158,11 @@ def split_sentences(text: str) -> list[str]:
             found.append(held)
             held = ""
     return [" ".join(sentence.split()) for sentence in found]
+
+
+def without_references(text: str) -> str:
+    """Return `text` without marks like `[3]`, which would look like sources of the answer."""
+    return _REFERENCE.sub("", text)
 
 
 def _score(
@@ -223,7 +230,8 @@ def _stem(word: str) -> str:
 
 def _repeats(one: _Sentence, other: _Sentence) -> bool:
     smaller = min(len(one.features), len(other.features))
-    return smaller == 0 or len(one.features & other.features) >= _REPEATS * smaller
+    limit = _REPEATS if one.index == other.index else _REPEATS_ELSEWHERE
+    return smaller == 0 or len(one.features & other.features) >= limit * smaller
 
 
 def _cut(text: str, weights: dict[str, float]) -> str:

@@ -14,7 +14,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
 from backend.core.graph.passage_prompt import PromptPassage, parse
-from backend.core.model.extract import Extract, choose
+from backend.core.model.extract import Extract, choose, without_references
 from backend.util.language import Language, language
 from backend.util.token_count import estimate_tokens
 
@@ -151,7 +151,7 @@ def _line(extract: Extract, name: str) -> str:
 
 def _name(passage: PromptPassage) -> str:
     """Return the document's title, without the headings, short enough to stand before a sentence."""
-    title = passage.title.partition(" > ")[0]
+    title = without_references(passage.title.partition(" > ")[0])
     return title if len(title) <= NAME_CHARS else f"{title[:NAME_CHARS].rstrip()}…"
 
 

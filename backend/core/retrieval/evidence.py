@@ -27,7 +27,7 @@ class Gate:
 
 # Fitted by `bench/retrieval.py`: KorQuAD's questions and questions from elsewhere, over KorQuAD's paragraphs and over
 # the K-Startup notices.
-_GATES = {"use-multilingual-512": Gate(bias=-8.0, coverage=9.0, cosine=6.0)}
+_GATES = {"use-multilingual-512": Gate(bias=-6.0, coverage=10.0, cosine=6.0)}
 # Not fitted: words decide, since how alike is alike differs from model to model.
 _DEFAULT = Gate(bias=-5.0, coverage=8.0, cosine=3.0)
 
