@@ -17,10 +17,12 @@ from starlette.types import ASGIApp
 
 from backend.api import problem
 from backend.api.health import router as health_router
+from backend.api.hot_path import HotPath
 from backend.api.openai.router import router as openai_router
 from backend.api.page import router as page_router
 from backend.api.socket.namespace import build_socket_server, close_socket_server
 from backend.api.socket.websocket import router as websocket_router
+from backend.api.v1.chat import router as chat_router
 from backend.api.v1.knowledge import is_upload
 from backend.api.v1.router import router as v1_router
 from backend.config.logging import flush_logging, setup_logging
@@ -35,6 +37,8 @@ from backend.middleware.tracking import TrackingMiddleware
 
 EXPOSED = ("Content-Location", "Location", "Retry-After", "X-Process-Time", "X-Request-ID", "X-Run-ID", "X-Thread-ID")
 """Headers that a page of another origin may read."""
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the idle limit of usual proxies (60 s), or they would now and then use a connection that just ends."""
 SHUTDOWN_MARGIN = 5
 """Seconds beyond the drain time in which open connections must have ended."""
 
@@ -60,7 +64,8 @@ def create_asgi(app: FastAPI) -> ASGIApp:
     """Return the whole application: Socket.IO around the routes, and around both what every request passes."""
     container: Container = app.state.container
     settings = container.settings()
-    whole: ASGIApp = socketio.ASGIApp(app.state.socket_server, other_asgi_app=app)
+    routes = HotPath(app, chat_router.routes, v1_router.prefix)
+    whole: ASGIApp = socketio.ASGIApp(app.state.socket_server, other_asgi_app=routes)
     whole = BodyLimitMiddleware(whole, settings.max_body_bytes, settings.max_upload_bytes, is_upload)
     whole = BearerTokenAuthMiddleware(
         whole, container.authenticator(), docs_public=settings.docs_public, cors_origins=settings.cors_origins
@@ -152,6 +157,7 @@ async def _serve(settings: Settings) -> int:
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.drain_seconds) + SHUTDOWN_MARGIN,
     )
     try:

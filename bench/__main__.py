@@ -103,19 +103,19 @@ async def speed(port: int, process: psutil.Process) -> None:
     doors = through_the_door(port)
     for name, (count, at_once) in SIZES.items():
         rows: list[tuple[float, float, float, float]] = []
-        clients = [await Client(port).__aenter__() for _ in range(at_once)]
         unit = "events" if name == "tokens" else "rate"
         for round_ in range(ROUNDS + 1):
             beside.stdin.write(json.dumps({"name": name, "count": count if round_ else 50, "at_once": at_once}) + "\n")
             beside.stdin.flush()
             left = json.loads(await asyncio.to_thread(beside.stdout.readline))
+            clients = [await Client(port).__aenter__() for _ in range(at_once)]
             before = sum(process.cpu_times()[:2])
             right = await several(doors[name](clients), count if round_ else 50, at_once)
+            for client in clients:
+                await client.__aexit__(None, None, None)
             cpu = (sum(process.cpu_times()[:2]) - before) / count * 1000
             if round_:  # the first is for warming up
                 rows.append((left[unit], right[unit], left["cpu_ms"], cpu))
-        for client in clients:
-            await client.__aexit__(None, None, None)
         medians = [statistics.median(column) for column in zip(*rows, strict=True)]
         ratio = statistics.median(right / left for left, right, _, _ in rows)
         table.add_row(

@@ -141,7 +141,15 @@ async def open_door(engine: Engine, **overrides: Any) -> AsyncIterator[Door]:
     port = free_port()
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     server = Server(
-        uvicorn.Config(app, port=port, log_config=None, lifespan="off", ws="websockets-sansio", access_log=False)
+        uvicorn.Config(
+            app,
+            port=port,
+            log_config=None,
+            lifespan="off",
+            ws="websockets-sansio",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
     )
     task = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
@@ -156,7 +164,6 @@ async def open_door(engine: Engine, **overrides: Any) -> AsyncIterator[Door]:
     finally:
         await close_socket_server(sockets)
         server.should_exit = True
-        server.force_exit = True
         await task
 
 

@@ -18,7 +18,6 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from sqlalchemy import Connection, func, select
 
-import migration
 from backend.core.error import AgentNotFound, UnsupportedModel
 from backend.core.model.usage_meter import UsageMeter
 from backend.core.run.event_log import EventLog
@@ -102,6 +101,9 @@ class Agents:
         if name not in self.graphs:
             raise AgentNotFound(name, sorted(self.graphs))
         return self.graphs[name]
+
+    async def prepare(self, name: str) -> None:
+        self.get(name)
 
     def describe(self, name: str) -> AgentInfo:
         return AgentInfo(name, name, "", takes_context=False)
@@ -278,13 +280,9 @@ def text_said(events: list[Event]) -> str:
 
 
 async def prepare(database: Database) -> None:
-    """Open a database and make its tables, by the migrations as soon as there are some."""
+    """Make a database's tables and open it."""
+    await migrate(database)
     await database.open()
-    versions = Path(migration.__file__).parent / "versions"
-    if any(versions.glob("*.py")):
-        await migrate(database)
-    else:
-        await database.write(Base.metadata.create_all)
 
 
 @pytest.fixture

@@ -37,6 +37,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unknown_error)
 
 
+async def answer(request: Request, error: DomainError | RequestValidationError | HTTPException) -> Response:
+    """Return the problem document of an expected failure, where no handler of the application sees it."""
+    if isinstance(error, DomainError):
+        return await _domain_error(request, error)
+    if isinstance(error, RequestValidationError):
+        return await _validation_error(request, error)
+    return await _http_error(request, error)
+
+
 async def _domain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)  # for the type; it is registered for nothing else
     return _answer(problem(error, request.scope["path"], _request_id(request)), headers(error))

@@ -6,6 +6,7 @@ the current one: a zombie's checkpoint would become the head of the thread.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import random
@@ -44,6 +45,8 @@ def _sql(sql: str) -> Prepared:
 
 
 _FENCE = _sql("SELECT 1 FROM runs WHERE run_id = :run AND attempt = :attempt AND status = 'running'")
+_FENCE_LOCK = _sql("SELECT 1 FROM runs WHERE run_id = :run AND attempt = :attempt AND status = 'running' FOR SHARE")
+"""Where others write at the same moment, nobody takes over before this transaction ends."""
 _PUT = _sql(
     "INSERT INTO checkpoints"
     " (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)"
@@ -115,7 +118,8 @@ class Fence:
             Fenced: another attempt has taken over, or the run has ended.
         """
         run_id = self.run_id.hex if connection.dialect.name == "sqlite" else self.run_id
-        if not _FENCE.run(connection, {"run": run_id, "attempt": self.attempt}):
+        fence = _FENCE if connection.dialect.name == "sqlite" else _FENCE_LOCK
+        if not fence.run(connection, {"run": run_id, "attempt": self.attempt}):
             raise Fenced(self.run_id, self.attempt)
 
 
@@ -132,16 +136,26 @@ class Checkpointer(BaseCheckpointSaver[str]):
         self._fence = fence
         self._fresh = fresh
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        """The loop's."""
 
     def bound(self, tenant_id: str, fence: Fence | None = None, *, fresh: bool = False) -> "Checkpointer":
         """Return a saver that sees only `tenant_id`'s threads and, with a fence, writes only for that attempt."""
         saver = Checkpointer(self._database, tenant_id=tenant_id, fence=fence, fresh=fresh)
         saver._loop = asyncio.get_running_loop()
+        saver._thread = threading.get_ident()
         return saver
 
     def _key(self, thread_id: object) -> str:
         """The thread's name in the file. Ids hold no colon where they come from us (they are UUIDs)."""
         return str(thread_id) if self._tenant_id == DEFAULT_TENANT else f"{self._tenant_id}:{thread_id}"
+
+    def _mine(self) -> tuple[str, Params]:
+        """The condition that a row is one of the tenant's."""
+        if self._tenant_id == DEFAULT_TENANT:
+            return "thread_id NOT LIKE '%:%'", {}
+        prefix = self._key("")
+        return "substr(thread_id, 1, :length) = :prefix", {"length": len(prefix), "prefix": prefix}
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         configurable = config["configurable"]
@@ -172,11 +186,12 @@ class Checkpointer(BaseCheckpointSaver[str]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """Yield checkpoints, newest first, read in pages: nobody who pauses here keeps others from writing."""
-        if config is None and self._tenant_id != DEFAULT_TENANT:
-            raise ValueError("A tenant's checkpoints are listed by thread.")
         configurable = {} if config is None else config["configurable"]
         conditions = []
         params: Params = {}
+        if config is None:
+            condition, params = self._mine()
+            conditions.append(condition)
         if config is not None:
             conditions.append("thread_id = :thread")
             params["thread"] = self._key(configurable["thread_id"])
@@ -211,7 +226,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
             more = bool(rows) and rows[-1][0] is None
             for row, writes in rows[:-1] if more else rows:
                 found += 1
-                yield self._tuple(str(configurable.get("thread_id", row[0])), row, writes)
+                yield self._tuple(str(configurable.get("thread_id", row[0].rpartition(":")[2])), row, writes)
             if not more:
                 return
             offset += PAGE
@@ -288,15 +303,13 @@ class Checkpointer(BaseCheckpointSaver[str]):
         self, connection: Connection, run_ids: Sequence[object], thread_id: object | None = None
     ) -> None:
         """Delete what runs wrote as a part of a larger unit of work; `thread_id` spares the other threads' search."""
-        condition = f"{_RUN_OF[connection.dialect.name]} = :run"
+        mine, common = self._mine()
         if thread_id is not None:
-            condition += " AND thread_id = :thread"
+            mine, common = "thread_id = :thread", {"thread": self._key(thread_id)}
+        condition = f"{mine} AND {_RUN_OF[connection.dialect.name]} = :run"
         find = _sql(f"SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints WHERE {condition}")
         for run_id in run_ids:
-            params = {"run": str(run_id)}
-            if thread_id is not None:
-                params["thread"] = self._key(thread_id)
-            for row in find.run(connection, params):
+            for row in find.run(connection, {**common, "run": str(run_id)}):
                 for table in ("checkpoints", "writes"):
                     _sql(
                         f"DELETE FROM {table} WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id = :id"
@@ -375,6 +388,9 @@ class Checkpointer(BaseCheckpointSaver[str]):
         if self._loop is None:
             question.close()
             raise RuntimeError("The synchronous methods need a saver that `bound` made.")
+        if threading.get_ident() == self._thread:
+            question.close()
+            raise RuntimeError("In a coroutine, await the asynchronous method: this one would block all runs.")
         return asyncio.run_coroutine_threadsafe(question, self._loop).result(60)
 
     async def _write(self, statement: Prepared, params: Params | Sequence[Params]) -> None:

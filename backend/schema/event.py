@@ -9,7 +9,7 @@ from backend.dto.event import ChatEventName, Event
 
 
 class Citation(BaseModel):
-    """A source of the answer: an id to look the passage up by (`GET /api/v1/passages/{passage_id}`), and a label."""
+    """A source of the answer: an id to look the passage up by (`GET /api/v1/citations/{passage_id}`), and a label."""
 
     index: int = Field(description="The number in the answer's text, as in `[1]`.")
     passage_id: str

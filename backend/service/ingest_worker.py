@@ -96,7 +96,8 @@ class IngestWorker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._reader.rest()
+        self._active.clear()
+        await self._reader.close()
 
     async def _run(self, tenant_id: str, job_id: UUID, pipeline: IngestPipeline, signal: Signal) -> None:
         with logger.contextualize(job_id=str(job_id)):
@@ -107,10 +108,10 @@ class IngestWorker:
             except Exception:  # noqa: BLE001  (where the job's task ends)
                 logger.exception("an ingestion job failed; the next start goes on with it")
             finally:
-                self._active.pop(job_id, None)
                 signal.send()
-                if not self._active:
+                if self._active.keys() <= {job_id}:
                     await self._reader.rest()
+                self._active.pop(job_id, None)
 
     async def _run_now(self, tenant_id: str, job_id: UUID, pipeline: IngestPipeline, signal: Signal) -> None:
         error: str | None = None

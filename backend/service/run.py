@@ -145,8 +145,22 @@ class RunService:
             AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
         """
         await self._check(request)
+        async with self._worker.stateless(self._passing(principal, request)) as channel:
+            async for batch in channel.follow(START):
+                yield batch
+
+    async def answer(self, principal: Principal, request: RunRequest) -> Event:
+        """Execute a run that leaves nothing, and return its last event; it stops when the caller is cancelled.
+
+        Raises:
+            AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
+        """
+        await self._check(request)
+        return await self._worker.answer(self._passing(principal, request))
+
+    def _passing(self, principal: Principal, request: RunRequest) -> Run:
         now = self._clock()
-        run = Run(
+        return Run(
             run_id=new_id(),
             thread_id=new_id(),
             tenant_id=principal.tenant_id,
@@ -159,9 +173,6 @@ class RunService:
             created_at=now,
             updated_at=now,
         )
-        async with self._worker.stateless(run) as channel:
-            async for batch in channel.follow(START):
-                yield batch
 
     async def thread_events(
         self, principal: Principal, thread_id: UUID, after: tuple[UUID, Cursor] | None

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from langgraph.checkpoint.serde.types import INTERRUPT
@@ -21,6 +21,7 @@ from backend.core.run.encoder import encode
 from backend.core.run.event_log import Channel, EventLog
 from backend.core.run.executor import Attempt, Outcome, RunExecutor
 from backend.database.base import Database
+from backend.dto.event import Event
 from backend.dto.run import Run
 from backend.repository.checkpoint import Checkpointer, Fence
 from backend.repository.run import AllRuns
@@ -110,7 +111,7 @@ class RunWorker:
 
     def accept(self, run: Run, *, fresh: bool) -> None:
         """Take a run that was just made, on a new thread (`fresh`) or not; one that is queued waits for its turn."""
-        self._log.channel(run.run_id, run.tenant_id)
+        self._log.channel(run.run_id, run.tenant_id, new=True)
         if run.status != "queued":
             self.dispatch(run, fresh=fresh)
 
@@ -155,28 +156,39 @@ class RunWorker:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def answer(self, run: Run) -> Event:
+        """Execute a run that is kept nowhere, for a caller who wants only its end; return its last event."""
+        channel = self._log.ephemeral(run.run_id, run.tenant_id)
+        channel.begin(run.attempt)
+        outcome = await self._execute_stateless(run, channel, streamed=False)
+        return channel.seal(outcome.last_event, encode(outcome.result))[-1]
+
     @asynccontextmanager
     async def stateless(self, run: Run) -> AsyncIterator[Channel]:
         """Execute a run that is kept nowhere, as long as the caller stays."""
         channel = self._log.ephemeral(run.run_id, run.tenant_id)
         channel.begin(run.attempt)
-        task = asyncio.create_task(self._execute_stateless(run, channel))
+        task = asyncio.create_task(self._tell_stateless(run, channel))
         try:
             yield channel
         finally:
             task.cancel()
             await asyncio.wait({task}, timeout=ABANDON_SECONDS)
 
-    async def _execute_stateless(self, run: Run, channel: Channel) -> None:
-        attempt = self._executor.attempt(run, channel, None)
-        try:
-            async with asyncio.timeout(run.request.timeout or self._timeout):
-                outcome = await attempt.execute()
-        except TimeoutError:
-            outcome = attempt.ended("timeout")
-        except Exception as error:  # noqa: BLE001 - a task of ours ends here
-            outcome = _failed(run, error)
+    async def _tell_stateless(self, run: Run, channel: Channel) -> None:
+        outcome = await self._execute_stateless(run, channel)
         channel.end(channel.seal(outcome.last_event, encode(outcome.result))[-1])
+
+    async def _execute_stateless(self, run: Run, channel: Channel, *, streamed: bool = True) -> Outcome:
+        attempt = self._executor.attempt(run, channel, None, streamed=streamed)
+        limit = asyncio.timeout(min(run.request.timeout or self._timeout, self._timeout))
+        try:
+            async with limit:
+                return await attempt.execute()
+        except TimeoutError as error:
+            return attempt.ended("timeout") if limit.expired() else _failed(run, error)
+        except Exception as error:  # noqa: BLE001 - a task of ours ends here
+            return _failed(run, error)
 
     def _begin(self, run: Run, *, fresh: bool = False) -> None:
         live = _Live(run, asyncio.get_running_loop().create_future())
@@ -239,7 +251,8 @@ class RunWorker:
         """Return how the attempt ended; None when it is to be begun again by the next start."""
         body = asyncio.create_task(attempt.execute())
         limit = min(live.run.request.timeout or self._timeout, self._timeout)
-        await asyncio.wait({body, live.stop}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {body, live.stop}
+        await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if not body.done():
             reason: Reason = live.stop.result() if live.stop.done() else "timeout"
             body.cancel()

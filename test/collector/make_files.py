@@ -80,7 +80,7 @@ def pdf(*, pages: int = 1, password: str | None = None) -> bytes:
     from pypdf import PdfReader, PdfWriter
 
     writer = PdfWriter(PdfReader(BytesIO(_pdf(LINES, pages))))
-    writer.add_outline_item("제1장 휴가", 0)
+    writer.add_outline_item(title="제1장 휴가", page_number=0)
     writer.add_metadata({"/Title": TITLE})
     if password is not None:
         writer.encrypt(password, algorithm="RC4-128")

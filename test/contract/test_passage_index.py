@@ -131,7 +131,18 @@ def test_what_is_not_a_tenants_name_names_no_file(indexes: PassageIndexes, tenan
 
 @pytest.mark.parametrize(
     "hostile",
-    ['" OR "*', "head:포도", "NEAR(a b)", "a*", "포도) OR (사과", "'; DROP TABLE passage; --", '"', "\x00", "-포도", ""],
+    [
+        '" OR "*',
+        "head:포도",
+        "NEAR(a b)",
+        "a*",
+        "포도) OR (사과",
+        "'; DROP TABLE passage; --",
+        '"',
+        "\x00",
+        "-포도",
+        "",
+    ],
 )
 async def test_a_term_is_only_ever_looked_up(indexes: PassageIndexes, hostile: str) -> None:
     index = indexes.of("default")

@@ -158,7 +158,7 @@ async def _answer(request: Request, asked: ChatRequest, key: str | None, thread_
         run = await runs.start(principal, asked.run_request(key), thread_id=thread_id, idempotency_key=key)
         return await wait(request, runs.events(principal, run), run)
     async with while_connected(request.receive):
-        last = await last_event(runs.stateless(principal, asked.run_request()))
+        last = await runs.answer(principal, asked.run_request())
     return _ended(last, request, {}, None)
 
 

@@ -33,6 +33,8 @@ class UsageMeter(BaseCallbackHandler):
     """
 
     run_inline = True
+    # What is not a model's is not told to us at all: a run has far more steps than calls.
+    ignore_chain = ignore_agent = ignore_retriever = ignore_custom_event = True
 
     def __init__(self, alias: str, prices: Mapping[str, ModelAlias]) -> None:
         """Count for a run that asked for `alias`; `prices` by alias, and a call of no alias costs what `alias` does."""

@@ -136,7 +136,7 @@ def _pieces(text: str) -> Iterator[_Piece]:
             if not line.strip():
                 continue
             for sentence in _sentences(line.strip()):
-                yield _Piece(sentence, gap, size(sentence))
+                yield _Piece(sentence, gap, len(gap) + size(sentence))
                 gap = " "
             gap = "\n"
 

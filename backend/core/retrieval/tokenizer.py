@@ -17,7 +17,8 @@ MAX_TERM = 64
 """A longer run (a hash, a URL's tail) is cut: nobody types it, and it would only fill the index."""
 
 _NUMBER = re.compile(r"\d+(?:,\d{3})*")
-_RUN = re.compile(rf"[가-힣]+|[a-zß-ɏ]+|{_NUMBER.pattern}|[^\W\d_a-zß-ɏ가-힣]+")
+# Hangul; Latin; numbers; whatever else has letters.
+_RUN = re.compile(rf"[가-힣]+|[a-zß-öø-ɏ]+|{_NUMBER.pattern}|[^\W\d_a-zß-öø-ɏ가-힣]+")
 
 # Particles and the commonest endings that follow a noun. One that is taken off a word it belongs to does no harm: the
 # same is done to the text and to the question.
@@ -45,6 +46,7 @@ _ASKING = frozenset(
     누가 언제 언제인가 언제인가요 언제까지 어디 어디인가 어디인가요 어디서 어디에 어디에서 어느 어떤 어떻게 어떠한
     왜 얼마 얼마나 얼마인가 얼마인가요 몇 알려줘 알려주세요 궁금합니다 궁금해요 있나요 있는가 있습니까 인가요 되나요
     하나요 하는가 했는가 합니까 됩니까 주세요 대해 대한 관한 대하여 그 이 저 것 수 등
+    있는 있다 있을 있는지 하는 되는 때
     """.split()
 )
 

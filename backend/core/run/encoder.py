@@ -34,9 +34,9 @@ class Encoder(Protocol):
 class ChatEncoder:
     """The dialect of `/api/v1` and the sockets: start, token, citation, refusal, tool, usage, interrupt, done."""
 
-    modes = ("messages", "custom", "values")
-
-    def __init__(self, channel: Channel, run: Run, *, stored: bool) -> None:
+    def __init__(self, channel: Channel, run: Run, *, stored: bool, streamed: bool = True) -> None:
+        """`streamed` False spares the tokens: who waits for the end alone does not need them."""
+        self.modes: Sequence[str] = ("messages", "custom", "values") if streamed else ("values",)
         self._channel = channel
         self._run = run
         self._ids = {

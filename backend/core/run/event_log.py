@@ -56,6 +56,7 @@ class Channel:
         "_waiters",
         "attempt",
         "closed",
+        "complete",
         "dropped",
         "events",
         "flushed",
@@ -79,6 +80,8 @@ class Channel:
         self.sealed = False
         """Whether the attempt may say no more: it has ended, or was abandoned."""
         self.closed = False
+        self.complete = log is None
+        """Whether all that the run ever said was said here."""
         self._limit = limit
         self._log = log
         self._bytes = 0
@@ -193,11 +196,15 @@ class EventLog:
         self._wanted = asyncio.Event()
         self._threads: dict[tuple[str, UUID], list[asyncio.Future[None]]] = {}
 
-    def channel(self, run_id: UUID, tenant_id: str) -> Channel:
-        """Return the channel of a run that has not ended: whoever makes or takes up a run asks before its readers."""
+    def channel(self, run_id: UUID, tenant_id: str, *, new: bool = False) -> Channel:
+        """Return the channel of a run that has not ended: whoever makes or takes up a run asks before its readers.
+
+        `new` says that the run was just made, so that there is nothing of it in the store.
+        """
         channel = self._channels.get(run_id)
         if channel is None:
             channel = self._channels[run_id] = Channel(run_id, tenant_id, self._limit, self)
+            channel.complete = new
         return channel
 
     def ephemeral(self, run_id: UUID, tenant_id: str) -> Channel:
@@ -236,10 +243,9 @@ class EventLog:
     @staticmethod
     def _reaches(channel: Channel, after: Cursor) -> bool:
         """Whether memory alone holds everything behind `after`."""
-        if not channel.events:
-            return False
-        first = channel.events[0].cursor
-        return after >= first or (first == Cursor(1, 1))
+        if channel.complete and not channel.dropped:
+            return True
+        return bool(channel.events) and after >= channel.events[0].cursor
 
     def dirty(self, channel: Channel) -> None:
         self._dirty.append(channel)

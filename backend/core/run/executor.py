@@ -84,8 +84,10 @@ class RunExecutor:
         await self._graphs.prepare(agent)
         self._models.get(model)
 
-    def attempt(self, run: Run, channel: Channel, saver: BaseCheckpointSaver[str] | None) -> "Attempt":
-        """Return an attempt, not yet begun; `saver` None keeps no state."""
+    def attempt(
+        self, run: Run, channel: Channel, saver: BaseCheckpointSaver[str] | None, *, streamed: bool = True
+    ) -> "Attempt":
+        """Return an attempt, not yet begun; `saver` None keeps no state, `streamed` False says only how it ends."""
         request = run.request
         graph = self._graphs.get(request.agent)
         context = None
@@ -99,7 +101,8 @@ class RunExecutor:
                 max_tokens=self._max_tokens,
                 has_llm=not self._models.is_extractive(request.model),
             )
-        return Attempt(run, channel, saver, graph, context, self._models.meter(request.model))
+        encoder = ChatEncoder(channel, run, stored=saver is not None, streamed=streamed)
+        return Attempt(run, encoder, saver, graph, context, self._models.meter(request.model))
 
 
 class Attempt:
@@ -108,7 +111,7 @@ class Attempt:
     def __init__(
         self,
         run: Run,
-        channel: Channel,
+        encoder: Encoder,
         saver: BaseCheckpointSaver[str] | None,
         graph: CompiledStateGraph[Any, Any, Any, Any],
         context: Context | None,
@@ -119,7 +122,7 @@ class Attempt:
         self._graph = graph
         self._context = context
         self._meter = meter
-        self._encoder: Encoder = ChatEncoder(channel, run, stored=saver is not None)
+        self._encoder = encoder
 
     async def execute(self) -> Outcome:
         """Run the graph to its end or its interrupt.

@@ -39,13 +39,14 @@ class FileReader:
         self._memory_bytes = memory_bytes
         self._limits = limits or Limits()
         self._slots = asyncio.Semaphore(size)
+        self._workers: set[_Worker] = set()
         self._idle: list[_Worker] = []
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.rest()
+        await self.close()
 
     async def read(self, path: Path, name: str | None = None) -> ParsedDocument:
         """Return the text of the file at `path`, which was called `name`.
@@ -54,7 +55,7 @@ class FileReader:
             InvalidFile: it cannot be read; the members `code` and `detail_ko` say why besides the detail.
         """
         async with self._slots:
-            worker = self._idle.pop() if self._idle else await _Worker.start(self._memory_bytes)
+            worker = self._idle.pop() if self._idle else await self._start()
             request = {
                 "path": str(path.absolute()),
                 "name": name or path.name,
@@ -70,21 +71,37 @@ class FileReader:
             except TimeoutError:
                 raise refused("too_slow", seconds=f"{self._timeout:g}") from None
             except (asyncio.IncompleteReadError, ConnectionError):
-                status = await worker.stop()
+                status = await self._stop(worker)
                 logger.warning("the file reader died with status {status}", status=status)
                 raise refused("crashed") from None
             finally:
                 if keep:
                     self._idle.append(worker)
                 else:
-                    await worker.stop()
+                    await self._stop(worker)
         return _document(answer)
 
     async def rest(self) -> None:
         """End the workers that have nothing to do; the next file starts one again."""
         idle, self._idle = self._idle, []
         for worker in idle:
-            await worker.stop()
+            await self._stop(worker)
+
+    async def close(self) -> None:
+        """End all workers, also those whose end somebody else was waiting for when it was cancelled."""
+        self._idle.clear()
+        for worker in list(self._workers):
+            await self._stop(worker)
+
+    async def _start(self) -> "_Worker":
+        worker = await _Worker.start(self._memory_bytes)
+        self._workers.add(worker)
+        return worker
+
+    async def _stop(self, worker: "_Worker") -> int:
+        status = await worker.stop()
+        self._workers.discard(worker)
+        return status
 
 
 def _document(answer: dict[str, Any]) -> ParsedDocument:
