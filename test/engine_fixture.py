@@ -1,13 +1,14 @@
 """The run engine for tests: real databases, the real ledger, worker and services, small graphs, a model that echoes."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import asyncpg
 import orjson
 import pytest
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -279,38 +280,52 @@ def text_said(events: list[Event]) -> str:
     ).strip()
 
 
-async def prepare(database: Database) -> None:
-    """Make a database's tables and open it."""
-    await migrate(database)
-    await database.open()
-
-
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the tables, to be copied: quicker than migrating one for each test."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    asyncio.run(migrate(SqliteDatabase(path)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """The name of a PostgreSQL database with the tables."""
+    asyncio.run(_execute(postgres_server, "CREATE DATABASE template_daedap"))
+    asyncio.run(migrate(PostgresDatabase(f"{postgres_server}/template_daedap")))
+    return "template_daedap"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str | None:
-    """None for SQLite; the address of an empty PostgreSQL database."""
-    return request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Database]:
+    """Return how to make a `Database` with the tables, each time over the same data, on both: SQLite and PostgreSQL."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
+        return lambda: SqliteDatabase(tmp_path / "test.db")
+    server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("postgres_template")
+    name = f"test_{uuid4().hex}"
+    asyncio.run(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    return lambda: PostgresDatabase(f"{server}/{name}")
 
 
-@pytest.fixture
-def make_database(database_url: str | None, tmp_path: Path) -> Callable[[], Database]:
-    """Return how to make a `Database`, each time over the same data."""
-
-    def make() -> Database:
-        return SqliteDatabase(tmp_path / "test.db") if database_url is None else PostgresDatabase(database_url)
-
-    return make
+async def _execute(server: str, statement: str) -> None:
+    connection = await asyncpg.connect(f"{server}/postgres")
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture
 async def database(make_database: Callable[[], Database]) -> AsyncIterator[Database]:
-    """An open database with the tables, on both: SQLite and PostgreSQL."""
+    """An open database with the tables."""
     made = make_database()
-    await prepare(made)
+    await made.open()
     yield made
     await made.close()
 
@@ -331,23 +346,21 @@ async def engine(database: Database, agents: Agents, clock: FakeClock) -> AsyncI
 
 
 @pytest.fixture
-async def lite(tmp_path: Path, agents: Agents, clock: FakeClock) -> AsyncIterator[Engine]:
-    """An engine on SQLite alone, for what does not differ by database."""
-    async with sqlite_engine(tmp_path, agents, clock) as made:
+async def file(tmp_path: Path, sqlite_template: Path) -> AsyncIterator[SqliteDatabase]:
+    """An open SQLite file with the tables, for what does not differ by database."""
+    shutil.copy(sqlite_template, tmp_path / "file.db")
+    made = SqliteDatabase(tmp_path / "file.db")
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def lite(file: SqliteDatabase, agents: Agents, clock: FakeClock) -> AsyncIterator[Engine]:
+    """An engine on SQLite alone."""
+    made = Engine(file, agents, clock)
+    async with made.worker:
         yield made
-
-
-@asynccontextmanager
-async def sqlite_engine(folder: Path, agents: Agents, clock: FakeClock, **options: Any) -> AsyncIterator[Engine]:
-    """Yield an engine over the SQLite file of a folder, which may have been another engine's before."""
-    database = SqliteDatabase(folder / "engine.db")
-    await prepare(database)
-    try:
-        made = Engine(database, agents, clock, **options)
-        async with made.worker:
-            yield made
-    finally:
-        await database.close()
 
 
 @pytest.fixture

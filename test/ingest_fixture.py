@@ -1,6 +1,7 @@
-"""Ingestion for tests: the real services, rows and keyword index over a folder; vectors and their model are small fakes.
+"""Ingestion for tests: the real services, rows and keyword index over a folder; the vectors and their model are fakes.
 
-Run as a program (`python -m test.ingest_fixture DATA FOLDER`) it takes in a folder and prints a line a file, to be killed.
+Run as a program (`python -m test.ingest_fixture DATA FOLDER`), it takes in a folder and prints a line a file, until it
+is killed.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import pytest
 from backend.core.collector.file.pool import FileReader
 from backend.core.retrieval.hybrid_search import HybridSearch
 from backend.database.base import Database
+from backend.database.migrate import migrate
 from backend.database.sqlite import SqliteDatabase
 from backend.dto.knowledge import Job
 from backend.dto.principal import Principal
@@ -24,7 +26,8 @@ from backend.repository.passage_index import SqlitePassageIndexes
 from backend.service.document_store import DocumentStore
 from backend.service.ingest import IngestService
 from backend.service.knowledge import KnowledgeService
-from test.engine_fixture import ALICE, prepare
+
+ALICE = Principal("default", "alice")
 
 
 class FakeEmbedder:
@@ -126,7 +129,8 @@ async def open_library(
     """Open everything over `folder`; a given database is open and stays so."""
     db = database or SqliteDatabase(folder / "rows.db")
     if database is None:
-        await prepare(db)
+        await migrate(db)
+        await db.open()
     passages = SqlitePassageIndexes(folder / "keyword")
     vectors = vectors or MemoryVectors()
     embedder = FakeEmbedder()
@@ -163,7 +167,7 @@ async def _take_in_until_killed(data: Path, folder: Path) -> None:
         job = jobs[0] if jobs else await library.ingest.submit_folder(ALICE, folder)
         async for now in library.ingest.progress(ALICE, job.job_id):
             for report in now.reports:
-                print(report.source, flush=True)  # noqa: T201  (the parent counts the lines)
+                print(report.source, flush=True)
 
 
 def file_vectors(data: Path) -> MemoryVectors:

@@ -1,4 +1,4 @@
-"""The page at `/`: what is running, a box to ask, and how to ask from a program. One file, no request to anywhere else."""
+"""The page at `/`: what is running, a box to ask, and how to ask from a program. One file, nothing from elsewhere."""
 
 import base64
 import re
@@ -43,7 +43,7 @@ async def icon() -> Response:
 
 @cache
 def _page() -> _Page:
-    """Read the page once; its policy allows the style and the script that stand in it, by their hashes, and no others."""
+    """Read the page once; its policy allows the style and the script that stand in it, by their hashes, and no more."""
     body = _FILE.read_bytes()
     text = body.decode()
     policy = "; ".join(

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -49,9 +50,9 @@ async def _ask(question: Question, docs: Path | None, tenant: str) -> int:
     async with open_client(settings, tenant) if docs is None else _open_docs(settings, docs, texts) as client:
         done = await _show(client.ask(question), texts)
         while waits := done.get("interrupts"):
-            if not side().is_terminal:
-                raise CommandError(texts["waiting"].format(run_id=done["run_id"]), WAITS)
             answer = await _answer(waits[0].get("value"), texts)
+            if answer is None:
+                raise CommandError(texts["waiting"].format(run_id=done["run_id"]), WAITS)
             done = await _show(client.resume(UUID(done["run_id"]), answer), texts)
     if done["status"] != "success":
         raise CommandError(texts.get(done["status"], done["status"]))
@@ -107,14 +108,23 @@ def _list_sources(citations: list[dict[str, Any]], texts: dict[str, str]) -> Non
 
 
 async def _answer(value: object, texts: dict[str, str]) -> object:
-    """Ask the person at the terminal; JSON is taken as such, anything else as text."""
+    """Ask the person at the terminal; None when there is nobody. JSON is taken as such, anything else as text."""
+    if not sys.stdin.isatty():
+        return None
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     side().print(f"{texts['waits']}: {printable(shown)}", style="bold")
-    typed = await asyncio.to_thread(input, "> ")
+    loop = asyncio.get_running_loop()
+    typed = asyncio.Event()
+    loop.add_reader(sys.stdin, typed.set)  # not input() in a thread: at Ctrl-C that would wait for the next line
     try:
-        return json.loads(typed)
+        await typed.wait()
+    finally:
+        loop.remove_reader(sys.stdin)
+    line = sys.stdin.readline().strip()
+    try:
+        return json.loads(line) if line else None
     except ValueError:
-        return typed
+        return line
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 2.0
 """How long a command that ends waits for runs that a server left behind; the next start has them again."""
 SAMPLE_SECONDS = 120.0
+STOP_SECONDS = 10.0
 PAGE = 100
 
 
@@ -76,6 +77,7 @@ class LocalClient:
             finally:
                 if not job.ended:
                     await self._ingest.cancel(self._principal, job.job_id)
+                    await self._until_ended(job.job_id, STOP_SECONDS)
             if job.status != "success":
                 raise CommandError(job.error or "The ingestion was stopped.")
 
@@ -105,6 +107,9 @@ class LocalClient:
         """Wait for the shipped corpus on a first start, so that the first question has an answer."""
         for job in await self._ingest.list(self._principal):
             if job.kind == "sample" and not job.ended:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(SAMPLE_SECONDS):
-                        await self._ingest.wait(self._principal, job.job_id)
+                await self._until_ended(job.job_id, SAMPLE_SECONDS)
+
+    async def _until_ended(self, job_id: UUID, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ingest.wait(self._principal, job_id)

@@ -35,7 +35,7 @@ START = Cursor(0, 0)
 
 
 def _digits(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= 9  # the columns have 32 bits
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import INTERRUPT
 from langgraph.checkpoint.sqlite.utils import load_pending_writes
 from sqlalchemy import Connection, text
 
@@ -76,6 +77,10 @@ _LATEST = _sql(
 _WRITES = _sql(
     "SELECT task_id, channel, type, value, task_path, idx FROM writes"
     " WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id = :id"
+)
+_WAITS = _sql(
+    "SELECT 1 FROM writes WHERE thread_id = :thread AND checkpoint_ns = '' AND channel = :channel AND checkpoint_id ="
+    " (SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = :thread AND checkpoint_ns = '') LIMIT 1"
 )
 _DELETE = (
     _sql("DELETE FROM checkpoints WHERE thread_id = :thread"),
@@ -314,6 +319,10 @@ class Checkpointer(BaseCheckpointSaver[str]):
                     _sql(
                         f"DELETE FROM {table} WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id = :id"
                     ).run(connection, {"thread": row[0], "ns": row[1], "id": row[2]})
+
+    def waits_in(self, connection: Connection, thread_id: object) -> bool:
+        """Return whether a thread stands at an interrupt, as a part of a larger unit of work."""
+        return bool(_WAITS.run(connection, {"thread": self._key(thread_id), "channel": INTERRUPT}))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         params = {"source": self._key(source_thread_id), "target": self._key(target_thread_id)}

@@ -64,6 +64,15 @@ class ThreadRepository:
     def set_status(self, thread_id: UUID, status: ThreadStatus, now: datetime) -> None:
         _set_status.run(self._connection, {"tenant": self._tenant_id, "thread": thread_id, "to": status, "now": now})
 
+    def lock(self, thread_id: UUID) -> None:
+        """Let nobody else change the thread or its runs until the transaction ends.
+
+        Whoever changes both asks first, also to end a run: two that lock a run and its thread in different orders would
+        wait for each other. On SQLite the one writer is the lock.
+        """
+        if self._connection.dialect.name != "sqlite":
+            self._connection.execute(_lock, {"tenant": self._tenant_id, "thread": thread_id})
+
     def update(
         self,
         thread_id: UUID,

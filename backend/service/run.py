@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from backend.core.error import Invalid, NotInterrupted, RunNotFound
+from backend.core.error import Gone, Invalid, NotInterrupted, RunNotFound
 from backend.core.run.event_log import EventLog
 from backend.core.run.executor import RunExecutor
 from backend.database.base import Database
@@ -61,20 +61,32 @@ class RunService:
             IdempotencyConflict: the key was used with another request.
         """
         await self._check(request)
-        created = await self._ledger.create(
-            principal,
-            request,
-            thread_id=thread_id,
-            idempotency_key=idempotency_key,
-            begin=self._worker.has_room,
-        )
-        if not created.new:
-            return created.run
-        for ended in created.ended:
-            self._worker.end_waiting(ended)
-        if created.stop is not None:
-            self._worker.stop(created.stop.run_id)
-        self._worker.accept(created.run, fresh=created.new_thread)
+        return await self._worker.whole(self._start(principal, request, thread_id, idempotency_key, None))
+
+    async def _start(
+        self,
+        principal: Principal,
+        request: RunRequest,
+        thread_id: UUID | None,
+        idempotency_key: str | None,
+        answers: UUID | None,
+    ) -> Run:
+        with self._worker.room() as begin:
+            created = await self._ledger.create(
+                principal,
+                request,
+                thread_id=thread_id,
+                idempotency_key=idempotency_key,
+                answers=answers,
+                begin=begin,
+            )
+            if not created.new:
+                return created.run
+            for ended in created.ended:
+                self._worker.end_waiting(ended)
+            if created.stop is not None:
+                self._worker.stop(created.stop.run_id)
+            self._worker.accept(created.run, fresh=created.new_thread)
         self._log.announce(principal.tenant_id, created.run.thread_id)
         return created.run
 
@@ -93,6 +105,9 @@ class RunService:
             RunNotFound: no such run, or another tenant's.
             RunEnded: it is over.
         """
+        return await self._worker.whole(self._cancel(principal, run_id, action))
+
+    async def _cancel(self, principal: Principal, run_id: UUID, action: CancelAction) -> Run:
         cancelled: Cancelled = await self._ledger.cancel(principal, run_id, action)
         if cancelled.running:
             self._worker.stop(run_id)
@@ -114,11 +129,9 @@ class RunService:
         waits = run.status == "success" and run.result is not None and run.result.get("interrupts")
         if not waits:
             raise NotInterrupted(run.thread_id)
-        latest = await self.list(principal, run.thread_id, limit=1)
-        if latest[0].run_id != run_id:
-            raise NotInterrupted(run.thread_id)
         request = replace(run.request, input=None, resume=answer, has_resume=True, multitask_strategy="reject")
-        return await self.start(principal, request, thread_id=run.thread_id)
+        await self._check(request)
+        return await self._worker.whole(self._start(principal, request, run.thread_id, None, run_id))
 
     def events(self, principal: Principal, run: Run, after: Cursor = START) -> AsyncIterator[list[Event]]:
         """Yield the run's events behind `after`, in batches of all there is.
@@ -192,21 +205,37 @@ class RunService:
         if after is not None:
             last, start = after
         reached: UUID | None = None
+        # Who comes to a thread that rests is shown what comes after its last run, also when that ends at once.
+        nothing = UUID(int=0)
         while True:
             coming = self._log.next_run(tenant, thread_id)
             try:
                 since = reached or last
 
                 def work(connection: Any, since: UUID | None = since) -> Any:
-                    return RunRepository(connection, tenant).after(thread_id, since, limit=REPLAY)
+                    runs = RunRepository(connection, tenant)
+                    found = runs.after(thread_id, since, limit=REPLAY)
+                    return found, None if found else next(iter(runs.list(thread_id, limit=1)), None)
 
-                for run in await self._database.read(work):
+                found, newest = await self._database.read(work)
+                for run in found:
                     if run.run_id == reached:
                         continue
                     cursor = start if run.run_id == last else START
-                    async for batch in self.events(principal, run, cursor):
-                        yield run.run_id, batch
+                    try:
+                        async for batch in self.events(principal, run, cursor):
+                            yield run.run_id, batch
+                    except Gone:
+                        if run.run_id == last:
+                            raise
+                        if not run.ended:
+                            break  # made, and not yet here: it is about to be announced
                     reached = run.run_id
+                else:
+                    if not found:
+                        reached = nothing if newest is None else newest.run_id
+                    if len(found) == REPLAY:
+                        continue
                 await coming
             finally:
                 coming.cancel()

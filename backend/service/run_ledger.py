@@ -105,9 +105,12 @@ class RunLedger:
         *,
         thread_id: UUID | None,
         idempotency_key: str | None = None,
+        answers: UUID | None = None,
         begin: bool = False,
     ) -> Created:
         """Make a run; without a thread, on a new one. `begin` makes it running at once if nothing is before it.
+
+        `answers` is the run whose interrupt this one answers: it must be the thread's last.
 
         Raises:
             ThreadNotFound: no such thread.
@@ -133,6 +136,8 @@ class RunLedger:
             else:
                 on = thread_id
                 room = self._make_room(connection, threads.get(on, lock=True), request, now)
+                if answers is not None and runs.list(on, limit=1)[0].run_id != answers:
+                    raise NotInterrupted(on)
                 threads.update(on, now=now, status="busy", agent=request.agent)
             begins = begin and not room.taken
             run = Run(
@@ -175,18 +180,19 @@ class RunLedger:
 
         def work(connection: Connection) -> Run | None:
             now = self._clock()
+            ThreadRepository(connection, run.tenant_id).lock(run.thread_id)
             runs = RunRepository(connection, run.tenant_id)
             asked = runs.finish(run.run_id, run.attempt, outcome.status, outcome.result, now)
             if asked == "rollback" and outcome.status == "interrupted":
-                saver = Checkpointer(self._database, tenant_id=run.tenant_id)
-                saver.delete_runs_in(connection, [run.run_id], run.thread_id)
-                runs.delete(run.run_id)
+                self._roll_back(connection, run)
             elif events:
                 batch = EventBatch(run.run_id, run.attempt, events[0].cursor.seq, events)
                 RunEventRepository(connection, run.tenant_id).add(batch)
             if outcome.usage is not None and outcome.usage.calls:
                 UsageRepository(connection, run.tenant_id).add(run.run_id, run.user_id, outcome.usage, now)
-            return self._hand_over(connection, run, outcome.thread_status, now)
+            stopped = outcome.status in {"interrupted", "timeout"}
+            status = self._left(connection, run) if stopped else outcome.thread_status
+            return self._hand_over(connection, run, status, now)
 
         return await self._database.write(work)
 
@@ -211,7 +217,9 @@ class RunLedger:
                 runs.request_cancel(run_id, action, now)
                 return Cancelled(replace(run, cancel_action=action), running=True)
             ended = self._end_waiting(connection, run, action, now)
-            following = self._hand_over(connection, run, _left(run), now) if run.status == "pending" else None
+            following = None
+            if run.status == "pending":
+                following = self._hand_over(connection, run, self._left(connection, run), now)
             return Cancelled(ended, running=False, next=following)
 
         return await self._database.write(work)
@@ -287,8 +295,12 @@ class RunLedger:
     def _give_up(self, connection: Connection, run: Run, losses: int, now: datetime) -> Run:
         """End a run whose server died."""
         if run.cancel_action is not None:
-            given_up = self._end_without_attempt(connection, run, "interrupted", "done", _cancelled(run), now)
-            self._hand_over(connection, run, _left(run), now)
+            if run.cancel_action == "rollback":
+                self._roll_back(connection, run)
+                given_up = replace(run, status="interrupted", result=_cancelled(run))
+            else:
+                given_up = self._end_without_attempt(connection, run, "interrupted", "done", _cancelled(run), now)
+            self._hand_over(connection, run, self._left(connection, run), now)
             return given_up
         lost = {
             "type": "/problems/worker-lost",
@@ -300,6 +312,18 @@ class RunLedger:
         given_up = self._end_without_attempt(connection, run, "error", "error", lost, now)
         self._hand_over(connection, run, "error", now)
         return given_up
+
+    def _roll_back(self, connection: Connection, run: Run) -> None:
+        """Take back all that a run did: its checkpoints, its events, its row."""
+        self._saver(run).delete_runs_in(connection, [run.run_id], run.thread_id)
+        RunRepository(connection, run.tenant_id).delete(run.run_id)
+
+    def _left(self, connection: Connection, run: Run) -> ThreadStatus:
+        """What the thread becomes when a run was stopped: an interrupt still waits for its answer."""
+        return "interrupted" if self._saver(run).waits_in(connection, run.thread_id) else "idle"
+
+    def _saver(self, run: Run) -> Checkpointer:
+        return Checkpointer(self._database, tenant_id=run.tenant_id)
 
     @staticmethod
     def _end_without_attempt(
@@ -318,11 +342,6 @@ class RunLedger:
         status: ThreadStatus = "busy" if following is not None else thread_status
         ThreadRepository(connection, run.tenant_id).set_status(run.thread_id, status, now)
         return following
-
-
-def _left(run: Run) -> ThreadStatus:
-    """What the thread becomes when a run ends that did nothing: an interrupt still waits for its answer."""
-    return "interrupted" if run.request.has_resume else "idle"
 
 
 def _cancelled(run: Run) -> dict[str, Any]:

@@ -6,17 +6,17 @@ end recorded; then the thread's next run follows.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from uuid import UUID
 
-from langgraph.checkpoint.serde.types import INTERRUPT
+import orjson
 from loguru import logger
 
-from backend.core.error import DomainError, Fenced
+from backend.core.error import DomainError, Fenced, Invalid, Unavailable
 from backend.core.run.encoder import encode
 from backend.core.run.event_log import Channel, EventLog
 from backend.core.run.executor import Attempt, Outcome, RunExecutor
@@ -31,6 +31,10 @@ from backend.service.run_ledger import RunLedger
 ABANDON_SECONDS = 5.0
 """How long a stopped attempt may take to let go; then it is left behind, fenced."""
 SWEEP_SECONDS = 60.0
+RETRY_SECONDS = (0.05, 0.2, 1.0, 3.0, 10.0, 30.0)
+"""Pauses before a database that does not answer is asked again: a run without its end keeps its thread busy."""
+
+T = TypeVar("T")
 
 Reason = Literal["cancel", "timeout", "shutdown"]
 
@@ -72,7 +76,9 @@ class RunWorker:
         self._idempotency_ttl = timedelta(seconds=idempotency_ttl)
         self._live: dict[UUID, _Live] = {}
         self._backlog: deque[Run] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._kept = 0
+        """Places that are kept for runs which are just being made."""
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
@@ -107,12 +113,32 @@ class RunWorker:
     @property
     def has_room(self) -> bool:
         """Whether a run would begin at once."""
-        return len(self._live) < self._concurrency and not self._draining
+        return len(self._live) + self._kept < self._concurrency and not self._draining
+
+    @contextmanager
+    def room(self) -> Iterator[bool]:
+        """Say whether a run that is made and accepted herein may begin at once; its place is kept until then."""
+        has_room = self.has_room
+        self._kept += has_room
+        try:
+            yield has_room
+        finally:
+            self._kept -= has_room
+            self._fill()
+
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns; it goes to its end also when the caller goes away.
+
+        Between a commit and what must follow it (begin the run, stop the run) nobody may be lost.
+        """
+        return await asyncio.shield(self._spawn(work))
 
     def accept(self, run: Run, *, fresh: bool) -> None:
         """Take a run that was just made, on a new thread (`fresh`) or not; one that is queued waits for its turn."""
-        self._log.channel(run.run_id, run.tenant_id, new=True)
-        if run.status != "queued":
+        channel = self._log.channel(run.run_id, run.tenant_id, new=True)
+        if self._draining and run.status != "running":
+            self._log.end(channel)  # the next start takes it up
+        elif run.status != "queued":
             self.dispatch(run, fresh=fresh)
 
     def dispatch(self, run: Run, *, fresh: bool = False) -> None:
@@ -155,13 +181,14 @@ class RunWorker:
                         live.stop.set_result("shutdown")
         while self._tasks:
             await asyncio.wait(self._tasks)
+        self._log.close()
 
     async def answer(self, run: Run) -> Event:
         """Execute a run that is kept nowhere, for a caller who wants only its end; return its last event."""
         channel = self._log.ephemeral(run.run_id, run.tenant_id)
         channel.begin(run.attempt)
         outcome = await self._execute_stateless(run, channel, streamed=False)
-        return channel.seal(outcome.last_event, encode(outcome.result))[-1]
+        return self._last_stateless(run, channel, outcome)
 
     @asynccontextmanager
     async def stateless(self, run: Run) -> AsyncIterator[Channel]:
@@ -177,7 +204,14 @@ class RunWorker:
 
     async def _tell_stateless(self, run: Run, channel: Channel) -> None:
         outcome = await self._execute_stateless(run, channel)
-        channel.end(channel.seal(outcome.last_event, encode(outcome.result))[-1])
+        channel.end(self._last_stateless(run, channel, outcome))
+
+    @staticmethod
+    def _last_stateless(run: Run, channel: Channel, outcome: Outcome) -> Event:
+        try:
+            return channel.seal(outcome.last_event, encode(outcome.result))[-1]
+        except TypeError as error:
+            return channel.seal("error", encode(_failed(run, error).result))[-1]
 
     async def _execute_stateless(self, run: Run, channel: Channel, *, streamed: bool = True) -> Outcome:
         attempt = self._executor.attempt(run, channel, None, streamed=streamed)
@@ -196,16 +230,21 @@ class RunWorker:
         self._idle.clear()
         self._spawn(self._supervise(live, fresh))
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
+    def _fill(self) -> None:
+        while self._backlog and self.has_room:
+            self._begin(self._backlog.popleft())
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _supervise(self, live: _Live, fresh: bool) -> None:
         following: Run | None = None
         try:
             if live.run.status != "running":
-                claimed = await self._ledger.claim(live.run)
+                claimed = await self._insist(lambda: self._ledger.claim(live.run))
                 if claimed is None:
                     return
                 live.run = claimed
@@ -224,8 +263,7 @@ class RunWorker:
             del self._live[live.run.run_id]
             if following is not None:
                 self.dispatch(following)
-            while self._backlog and self.has_room:
-                self._begin(self._backlog.popleft())
+            self._fill()
             if not self._live:
                 self._idle.set()
 
@@ -235,17 +273,44 @@ class RunWorker:
         channel = self._log.channel(run.run_id, run.tenant_id)
         channel.begin(run.attempt)
         saver = self._checkpointer.bound(run.tenant_id, Fence(run.run_id, run.attempt), fresh=fresh)
-        attempt = self._executor.attempt(run, channel, saver)
+        try:
+            attempt = self._executor.attempt(run, channel, saver)
+        except Exception as error:  # noqa: BLE001 - its agent or model is not there any more
+            return await self._finish(run, channel, _failed(run, error))
         outcome = await self._watch(live, attempt)
         if outcome is None:
             await self._give_back(run)
             return None
-        if outcome.result.get("status") == "interrupted" and outcome.status == "interrupted":
-            outcome = replace(outcome, thread_status=await self._still_waits(run, saver))
-        events = channel.seal(outcome.last_event, encode(outcome.result))
-        following = await self._ledger.finish(run, outcome, events)
+        return await self._finish(run, channel, outcome)
+
+    async def _finish(self, run: Run, channel: Channel, outcome: Outcome) -> Run | None:
+        """Record the end of an attempt, then show it; return the thread's next run."""
+        # A graph can end with what JSON cannot say (a lone surrogate) or PostgreSQL cannot keep (a NUL).
+        try:
+            outcome, data = _shown(outcome)
+        except TypeError as error:
+            outcome, data = _shown(replace(_failed(run, error), usage=outcome.usage))
+        events = channel.seal(outcome.last_event, data)
+        try:
+            following = await self._insist(lambda: self._ledger.finish(run, outcome, events))
+        except Invalid as error:
+            outcome, data = _shown(replace(_failed(run, error), usage=outcome.usage))
+            events[-1] = replace(events[-1], name=outcome.last_event, data=data)
+            following = await self._insist(lambda: self._ledger.finish(run, outcome, events))
         self._log.end(channel, events[-1])
         return following
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the database until it answers, for about a minute; not while draining: the next start knows what to do."""
+        for seconds in RETRY_SECONDS:
+            try:
+                return await ask()
+            except Unavailable as error:
+                if self._draining:
+                    raise
+                logger.warning("asked again in {seconds} s: {error}", seconds=seconds, error=error)
+                await asyncio.sleep(seconds)
+        return await ask()
 
     async def _watch(self, live: _Live, attempt: Attempt) -> Outcome | None:
         """Return how the attempt ended; None when it is to be begun again by the next start."""
@@ -265,22 +330,16 @@ class RunWorker:
                 return None
             return attempt.ended("cancelled" if reason == "cancel" else "timeout")
         if body.cancelled():
-            return _failed(live.run, RuntimeError("The graph cancelled itself."))
+            return replace(_failed(live.run, RuntimeError("The graph cancelled itself.")), usage=attempt.usage)
         if (error := body.exception()) is not None:
             if isinstance(error, Fenced):
                 raise error
-            return _failed(live.run, error)
+            return replace(_failed(live.run, error), usage=attempt.usage)
         return body.result()
 
     async def _give_back(self, run: Run) -> None:
         await self._ledger.release(run)
         self._log.end(self._log.channel(run.run_id, run.tenant_id))
-
-    async def _still_waits(self, run: Run, saver: Checkpointer) -> Literal["idle", "interrupted"]:
-        """Whether the thread of a stopped run stands at an interrupt."""
-        last = await saver.aget_tuple({"configurable": {"thread_id": str(run.thread_id)}})
-        writes = last.pending_writes or [] if last is not None else []
-        return "interrupted" if any(channel == INTERRUPT for _, channel, _ in writes) else "idle"
 
     async def _sweep_forever(self) -> None:
         """Let go of what has been kept long enough."""
@@ -301,6 +360,16 @@ class RunWorker:
         await self._database.write(
             lambda connection: AllRuns(connection).forget_keys(now - self._idempotency_ttl), durable=False
         )
+
+
+def _shown(outcome: Outcome) -> tuple[Outcome, bytes]:
+    """Return the outcome as JSON has it, and its last event's data.
+
+    Raises:
+        TypeError: JSON cannot say it.
+    """
+    data = encode(outcome.result)
+    return replace(outcome, result=orjson.loads(data)), data
 
 
 def _failed(run: Run, error: BaseException) -> Outcome:

@@ -3,7 +3,7 @@
 import json
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +12,7 @@ LINES = ("연차 휴가는 15일이다.", "Leave is requested three days ahead."
 
 
 def make_good(folder: Path) -> dict[str, Path]:
-    """Return the valid files by suffix. Each says `LINES` under the heading `제1장 휴가`, and most a table of two rows."""
+    """Return the valid files by suffix; each says `LINES` under the heading `제1장 휴가`, most have a table too."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
     for suffix, make in _GOOD.items():
@@ -33,14 +33,16 @@ def make_hostile(folder: Path) -> dict[str, tuple[Path, str]]:
 
 
 def markdown() -> bytes:
-    text = f"# {TITLE}\n\n## 제1장 휴가\n\n{LINES[0]}\n\n{LINES[1]}\n\n| 근속 | 일수 |\n|---|---|\n| 1년 | 15일 |\n| 3년 | 16일 |\n"
-    return text.encode()
+    text = f"# {TITLE}\n\n## 제1장 휴가\n\n{LINES[0]}\n\n{LINES[1]}\n\n"
+    return f"{text}| 근속 | 일수 |\n|---|---|\n| 1년 | 15일 |\n| 3년 | 16일 |\n".encode()
 
 
 def html() -> bytes:
-    return f"""<!doctype html><html><head><meta charset="utf-8"><title>{TITLE}</title><style>p {{ color: red }}</style></head>
-<body><nav><a href="/">Home</a></nav><script>alert("no")</script><h1>{TITLE}</h1><h2>제1장 휴가</h2><p>{LINES[0]}</p>
-<p>{LINES[1]}</p><table><tr><th>근속<th>일수</tr><tr><td>1년<td>15일</tr><tr><td>3년<td>16일</tr></table></body></html>""".encode()
+    table = "<table><tr><th>근속<th>일수</tr><tr><td>1년<td>15일</tr><tr><td>3년<td>16일</tr></table>"
+    head = f'<meta charset="utf-8"><title>{TITLE}</title><style>p {{ color: red }}</style>'
+    around = '<nav><a href="/">Home</a></nav><script>alert("no")</script>'
+    body = f"{around}<h1>{TITLE}</h1><h2>제1장 휴가</h2><p>{LINES[0]}</p><p>{LINES[1]}</p>{table}"
+    return f"<!doctype html><html><head>{head}</head><body>{body}</body></html>".encode()
 
 
 def docx() -> bytes:
@@ -100,18 +102,17 @@ def _pdf(lines: tuple[str, ...], pages: int) -> bytes:
     shown = " ".join(f"<{line.encode('utf-16-be').hex()}> Tj 0 -40 Td" for line in lines)
     content = f"BT /F1 12 Tf 72 720 Td {shown} ET"
     kids = " ".join(f"{6 + page} 0 R" for page in range(pages))
+    description = "<< /Registry (Adobe) /Ordering (Identity) /Supplement 0 >>"
+    font = f"/Type /Font /Subtype /CIDFontType2 /BaseFont /X /DW 1000 /CIDSystemInfo {description}"
+    uses = f"/ToUnicode 4 0 R /DescendantFonts [<< {font} >>]"
+    resources = "/Resources << /Font << /F1 3 0 R >> >>"
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {pages} >>",
-        "<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding /Identity-H /ToUnicode 4 0 R /DescendantFonts"
-        " [<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X /DW 1000 /CIDSystemInfo"
-        " << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>] >>",
+        f"<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding /Identity-H {uses} >>",
         f"<< /Length {len(cmap)} >>\nstream\n{cmap}\nendstream",
         f"<< /Length {len(content)} >>\nstream\n{content}\nendstream",
-        *[
-            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R /Resources << /Font << /F1 3 0 R >> >> >>"
-        ]
-        * pages,
+        *[f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R {resources} >>"] * pages,
     ]
     body = b"%PDF-1.4\n"
     offsets = []
@@ -120,8 +121,8 @@ def _pdf(lines: tuple[str, ...], pages: int) -> bytes:
         body += f"{number} 0 obj\n{item}\nendobj\n".encode()
     table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
     size = len(objects) + 1
-    tail = f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer << /Size {size} /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF"
-    return body + tail.encode()
+    trailer = f"trailer << /Size {size} /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF"
+    return body + f"xref\n0 {size}\n0000000000 65535 f \n{table}{trailer}".encode()
 
 
 def hwpx(section_head: str = "") -> bytes:
@@ -164,7 +165,7 @@ def hwpx(section_head: str = "") -> bytes:
             "Contents/header.xml": f'{head}<hh:head xmlns:hh="{namespace}/head" version="1.4" secCnt="1"><hh:refList>'
             f'<hh:styles itemCnt="2">{styles}</hh:styles></hh:refList></hh:head>',
             "Contents/section0.xml": f'{head}{section_head}<hs:sec xmlns:hs="{namespace}/section"'
-            f' xmlns:hp="{namespace}/paragraph">{line("제1장 휴가", 1)}{line(LINES[0])}{line(LINES[1])}{table}</hs:sec>',
+            f' xmlns:hp="{namespace}/paragraph">{line("제1장 휴가", 1)}{"".join(map(line, LINES))}{table}</hs:sec>',
         }
     )
 
@@ -233,7 +234,7 @@ def _entry(name: str, kind: int, right: int, child: int, first: int, size: int) 
     return head + bytes(36) + struct.pack("<IQ", first, size)
 
 
-def _zip(entries: dict[str, str | bytes]) -> bytes:
+def _zip(entries: Mapping[str, str | bytes]) -> bytes:
     stream = BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in entries.items():
@@ -264,12 +265,12 @@ def _with_many_entries() -> bytes:
 
 _GOOD: dict[str, Callable[[], bytes]] = {
     ".md": markdown,
-    ".txt": lambda: f"{TITLE}\n\n제1장 휴가\n\n{LINES[0]}\n\n{LINES[1]}\n".encode(),
+    ".txt": f"{TITLE}\n\n제1장 휴가\n\n{LINES[0]}\n\n{LINES[1]}\n".encode,
     ".html": html,
     ".pdf": pdf,
     ".docx": docx,
     ".xlsx": xlsx,
-    ".csv": lambda: f"근속,일수,안내\n1년,15일,{LINES[0]}\n3년,16일,{LINES[1]}\n".encode(),
+    ".csv": f"근속,일수,안내\n1년,15일,{LINES[0]}\n3년,16일,{LINES[1]}\n".encode,
     ".json": lambda: json.dumps({"title": "제1장 휴가", "text": "\n".join(LINES)}, ensure_ascii=False).encode(),
     ".jsonl": lambda: "\n".join(
         json.dumps({"title": "제1장 휴가", "text": line, "일수": 15}, ensure_ascii=False) for line in LINES

@@ -1,6 +1,8 @@
 """What is read of each kind of file, and what is refused."""
 
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -107,6 +109,25 @@ def test_latin_text_is_not_taken_for_korean() -> None:
     assert decode(text.encode("latin-1")) == text
 
 
+def test_one_broken_letter_does_not_cost_a_text() -> None:
+    data = ("연차 휴가는 15일이다. " * 40).encode()
+    assert decode(data[:20] + b"\xff" + data[20:]).count("연차 휴가는") == 40
+    assert decode(data[:-2]).startswith("연차 휴가는 15일이다.")
+
+
+def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path: Path, good: dict[str, Path]) -> None:
+    random = Random(3)
+    for suffix, path in good.items():
+        for _ in range(12):
+            data = bytearray(path.read_bytes())
+            for _ in range(random.choice((1, 3, 30))):
+                data[random.randrange(len(data))] = random.randrange(256)
+            data = data[: random.choice((len(data), random.randrange(1, len(data))))]
+            damaged = write(tmp_path, f"damaged{suffix}", bytes(data))
+            with suppress(InvalidFile):
+                read_file(damaged)
+
+
 def test_a_page_in_the_character_set_that_it_declares(tmp_path: Path) -> None:
     page = '<html><head><meta charset="euc-kr"><title>공지</title></head><body><p>접수 기간은 3월까지</p></body></html>'
     document = read_file(write(tmp_path, "page.html", page.encode("cp949")))
@@ -114,7 +135,8 @@ def test_a_page_in_the_character_set_that_it_declares(tmp_path: Path) -> None:
 
 
 def test_markdown_keeps_the_tree_of_its_headings(tmp_path: Path) -> None:
-    text = "# Guide\n\nintro\n\n## A\n\none\n\n### A1\n\ntwo\n\n## B\n\n```\n# not a heading\n```\n\nHeading\n-------\n\nthree\n"
+    text = "# Guide\n\nintro\n\n## A\n\none\n\n### A1\n\ntwo\n\n## B\n\n```\n# not a heading\n```\n\n"
+    text += "Heading\n-------\n\nthree\n"
     document = read_file(write(tmp_path, "guide.md", text))
     assert document.title == "Guide"
     assert [(section.path, section.text) for section in document.sections] == [
@@ -140,7 +162,8 @@ def test_front_matter_names_a_markdown_document(tmp_path: Path) -> None:
 def test_a_page_is_read_without_what_stands_around_it(tmp_path: Path) -> None:
     page = (
         "<html><head><title>공지</title></head><body><header>로고</header><nav>메뉴</nav>"
-        "<div>첫 <b>문장</b>이다.<br>둘째 줄<div style='display: none'>숨김</div></div><ul><li>하나</li><li>둘</li></ul>"
+        "<div>첫 <b>문장</b>이다.<br>둘째 줄<div style='display: none'>숨김</div></div>"
+        "<ul><li>하나</li><li>둘</li></ul>"
         "<footer>바닥</footer><script>x()</script></body></html>"
     )
     text = text_of(write(tmp_path, "page.html", page))

@@ -22,7 +22,7 @@ from backend.core.error import Fenced
 from backend.database.base import Database
 from backend.database.sqlite import SqliteDatabase
 from backend.repository.checkpoint import Checkpointer, Fence
-from test.engine_fixture import ALICE, Engine, FakeClock, Graph, graph_of, prepare, request
+from test.engine_fixture import ALICE, Engine, FakeClock, Graph, graph_of, request
 
 Config = Any
 
@@ -70,14 +70,6 @@ async def test_langgraphs_conformance_suite_passes_for_a_tenant(database: Databa
     report = await validate(ours)
 
     assert report.passed_all()
-
-
-@pytest.fixture
-async def file(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "shared.db")
-    await prepare(database)
-    yield database
-    await database.close()
 
 
 async def test_the_stock_saver_reads_what_ours_wrote(file: SqliteDatabase):

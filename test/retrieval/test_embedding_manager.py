@@ -20,6 +20,7 @@ class CountingModel:
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
+        self.called = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -32,6 +33,7 @@ class CountingModel:
 
     async def embed(self, texts: list[str]) -> Vectors:
         self.calls.append(texts)
+        self.called.set()
         await self.gate.wait()
         return np.array([[len(text), 1.0] for text in texts], np.float32)
 
@@ -80,8 +82,7 @@ async def test_one_who_gives_up_does_not_take_the_answer_from_the_others() -> No
     manager = EmbeddingManager(model)
     impatient = asyncio.create_task(manager.embed(["abc"]))
     patient = asyncio.create_task(manager.embed(["abc"]))
-    while not model.calls:
-        await asyncio.sleep(0)
+    await model.called.wait()
     impatient.cancel()
     await asyncio.wait([impatient])
     model.gate.set()
@@ -111,11 +112,10 @@ async def test_a_question_goes_before_the_rest_of_an_ingestion() -> None:
     model.gate.clear()
     manager = EmbeddingManager(model)
     bulk = asyncio.create_task(manager.embed([str(number) for number in range(6)], bulk=True))
-    while not model.calls:
-        await asyncio.sleep(0)
+    await model.called.wait()
+    model.called.clear()
     question = asyncio.create_task(manager.embed(["?"]))
-    while len(model.calls) < 2:
-        await asyncio.sleep(0)
+    await model.called.wait()
     model.gate.set()
     await asyncio.gather(bulk, question)
     assert model.calls == [["0", "1"], ["?"], ["2", "3"], ["4", "5"]]

@@ -64,7 +64,8 @@ def test_korquads_paragraphs_are_documents(tmp_path: Path) -> None:
     data = read_data_set(tmp_path)
     (document,) = data.documents
     assert (document.title, document.text) == ("수도", "서울이다.")
-    assert (data.questions[0].right, data.questions[0].answers) == ({document.name}, ("서울",))
+    assert data.questions[0].right == frozenset({document.name})
+    assert data.questions[0].answers == ("서울",)
 
 
 def test_a_notices_title_asks_for_it_and_is_not_shown(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import signal
 import sys
 import unicodedata
 from asyncio.subprocess import PIPE
-from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from uuid import uuid4
@@ -17,6 +16,7 @@ from backend.core.error import (
     IndexMismatch,
     InvalidFile,
     JobNotFound,
+    NotFound,
     TooLarge,
     TooMany,
     UpstreamFailed,
@@ -182,9 +182,8 @@ async def test_another_tenant_sees_nothing_of_it(library: Library) -> None:
         library.knowledge.delete(MALLORY, document.document_id),
         library.knowledge.passage(MALLORY, passage.passage_id),
     ):
-        with pytest.raises((JobNotFound, DocumentNotFound, LookupError, Exception)) as refusal:
+        with pytest.raises(NotFound):
             await attempt
-        assert getattr(refusal.value, "status", None) == 404
     same_name = await library.ingest.submit_upload(MALLORY, [Sent("a.md", "남의 내용")])
     await library.ingest.wait(MALLORY, same_name.job_id)
     assert (await library.knowledge.search(ALICE, "비밀 내용")).passages == (passage,)
@@ -194,8 +193,8 @@ async def test_progress_replays_what_was_and_follows_what_comes(library: Library
     folder = make_folder(tmp_path / "docs", 40)
     library.embedder.gate = asyncio.Event()
     job = await library.ingest.submit_folder(ALICE, folder)
-    early = [report async for now in _until_waiting(library, job) for report in now.reports]
-    assert early == []
+    await library.embedder.waiting.wait()
+    assert (await library.ingest.get(ALICE, job.job_id)).reports == ()
     library.embedder.gate.set()
     states = [now async for now in library.ingest.progress(ALICE, job.job_id)]
     sources = [report.source for now in states for report in now.reports]
@@ -206,11 +205,6 @@ async def test_progress_replays_what_was_and_follows_what_comes(library: Library
     assert [report.source for now in late for report in now.reports] == sources
     behind = [now async for now in library.ingest.progress(ALICE, job.job_id, after=30)]
     assert [report.source for now in behind for report in now.reports] == sources[30:]
-
-
-async def _until_waiting(library: Library, job: Job) -> Sequence[Job]:  # type: ignore[misc]
-    await library.embedder.waiting.wait()
-    yield await library.ingest.get(ALICE, job.job_id)  # type: ignore[misc]
 
 
 async def test_a_cancelled_job_stops_and_keeps_what_it_has(library: Library, tmp_path: Path) -> None:
@@ -275,7 +269,7 @@ async def test_a_killed_ingestion_run_again_has_the_same_passages_as_a_clean_one
     random = Random(7)
     data = tmp_path / "killed"
     killed = 0
-    for _ in range(4):
+    for _ in range(3):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "test.ingest_fixture", str(data), str(folder), stdout=PIPE
         )
@@ -285,7 +279,7 @@ async def test_a_killed_ingestion_run_again_has_the_same_passages_as_a_clean_one
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
         killed += await process.wait() == -signal.SIGKILL
-    assert killed >= 3
+    assert killed >= 2
     async with open_library(data, vectors=file_vectors(data)) as library:
         (job,) = await library.ingest.list(ALICE)
         ended = await library.ingest.wait(ALICE, job.job_id)

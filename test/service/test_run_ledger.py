@@ -5,6 +5,8 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.serde.types import INTERRUPT
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
@@ -393,6 +395,11 @@ async def test_an_answer_where_nothing_waits_is_refused(desk: Desk):
 
 async def test_an_answer_that_was_cancelled_before_it_began_leaves_the_question(desk: Desk):
     run = await desk.running()
+    saver = Checkpointer(desk.database)
+    head = await saver.aput(
+        {"configurable": {"thread_id": str(run.thread_id)}}, empty_checkpoint(), {"source": "loop"}, {}
+    )
+    await saver.aput_writes(head, [(INTERRUPT, "really?")], "task")
     await desk.ledger.finish(run, WAITS)
     answer = (await desk.create(run.thread_id, resume=True)).run
     await desk.ledger.cancel(ALICE, answer.run_id, "interrupt")

@@ -300,6 +300,7 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
         socket = self.server.eio.sockets.get(client.eio_sid)
         if socket is not None:
             await socket.close(wait=False, abort=abort)
+            await socket.queue.put(None)  # ends the task that writes, which closes the connection
 
     # Who is there.
 

@@ -26,8 +26,8 @@ class Gate:
 
 
 # Fitted by `bench/retrieval.py` on KorQuAD, the K-Startup notices and Banking77 (-5.5, 9.7, 6.2), the bias half a point
-# lower: to ask again is better than to invent. AUROC .997 and more for questions from another corpus, .986 for KorQuAD's
-# questions over the half of it that has no answer to them.
+# lower: to ask again is better than to invent. AUROC .997 and more for questions from another corpus, .986 for those of
+# KorQuAD over the half of it that has no answer to them.
 _GATES = {"use-multilingual-512": Gate(bias=-6.0, coverage=10.0, cosine=6.0)}
 # Not fitted: words decide, since how alike is alike differs from model to model.
 _DEFAULT = Gate(bias=-5.0, coverage=8.0, cosine=3.0)

@@ -148,20 +148,20 @@ class HybridRetriever:
 
     async def _candidates(self, hits: Sequence[Hit], near: Sequence[tuple[str, float]]) -> list[Passage]:
         """Bring both lists together; a vector whose passage is gone is left out."""
-        cosines = dict(near)
-        # What the vector search did not list is at most as near as the last one that it did.
-        least = max(near[-1][1], 0.0) if len(near) == CANDIDATES else 0.0
-        found = {
-            hit.passage.passage_id: replace(
-                hit.passage,
-                keyword_score=hit.score,
-                vector_score=max(cosines.get(hit.passage.passage_id, least), 0.0),
+        scores = {hit.passage.passage_id: hit.score for hit in hits}
+        cosines = {name: max(cosine, 0.0) for name, cosine in near}
+        # What a full list leaves out is at most as good as its last one, and is taken to be just that.
+        least_score = hits[-1].score if len(hits) == CANDIDATES else 0.0
+        least_cosine = max(near[-1][1], 0.0) if len(near) == CANDIDATES else 0.0
+        meant = await self._passages.find([name for name in cosines if name not in scores])
+        return [
+            replace(
+                passage,
+                keyword_score=scores.get(passage.passage_id, least_score),
+                vector_score=cosines.get(passage.passage_id, least_cosine),
             )
-            for hit in hits
-        }
-        for passage in await self._passages.find([name for name, _ in near if name not in found]):
-            found[passage.passage_id] = replace(passage, vector_score=max(cosines[passage.passage_id], 0.0))
-        return list(found.values())
+            for passage in (*(hit.passage for hit in hits), *meant)
+        ]
 
 
 def _covered(weight: dict[str, float], passages: Sequence[Passage]) -> float:

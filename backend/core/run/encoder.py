@@ -45,7 +45,7 @@ class ChatEncoder:
         }
         self._values: Any = None
         self._tail: bytes = b""
-        self._tail_of: object = None
+        self._tail_of: tuple[object, str | None] = (None, None)
         self.interrupts: list[dict[str, Any]] = []
 
     def start(self, model: str) -> None:
@@ -93,11 +93,11 @@ class ChatEncoder:
         text = content if isinstance(content, str) else text_of(message)
         if not text:
             return
-        if metadata is not self._tail_of or message.id is None:
+        if metadata is not self._tail_of[0] or message.id != self._tail_of[1]:
             # the part of an event that is the same for every token of a message
             rest = orjson.dumps({"node": metadata.get("langgraph_node"), "message_id": message.id})
             self._tail = b"," + rest[1:]
-            self._tail_of = metadata
+            self._tail_of = metadata, message.id
         self._channel.append("token", b'{"text":' + orjson.dumps(text) + self._tail)
 
     def _custom(self, payload: Any) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 from loguru import logger
 
 from backend.core.error import Gone
-from backend.dto.event import Cursor, Event
+from backend.dto.event import START, Cursor, Event
 
 FLUSH_SECONDS = 0.02
 TRIM_BYTES = 8 * 1024 * 1024
@@ -60,6 +60,7 @@ class Channel:
         "dropped",
         "events",
         "flushed",
+        "forgotten",
         "run_id",
         "sealed",
         "seq",
@@ -75,6 +76,8 @@ class Channel:
         self.events: list[Event] = []
         self.dropped = 0
         """How many events have left memory: the absolute position of `events[0]`."""
+        self.forgotten = START
+        """The last event that has left memory."""
         self.flushed = 0
         """Absolute position up to which the store has them."""
         self.sealed = False
@@ -155,7 +158,7 @@ class Channel:
         Raises:
             Gone: the reader has fallen behind what is kept in memory.
         """
-        position = self.position(cursor)
+        position = self.position(cursor) if cursor >= self.forgotten else -1
         while True:
             if position < self.dropped:
                 raise Gone("The events after this one are no longer kept.")
@@ -180,7 +183,10 @@ class Channel:
         """Forget the older half of what the store has (or, without a store, of all)."""
         can = (self.flushed - self.dropped) if self._log is not None else len(self.events)
         count = min(can, len(self.events) // 2)
+        if count <= 0:
+            return
         self._bytes -= sum(len(event.data) for event in self.events[:count])
+        self.forgotten = self.events[count - 1].cursor
         del self.events[:count]
         self.dropped += count
 
@@ -223,22 +229,34 @@ class EventLog:
             Gone: events between `after` and what is kept are lost to this reader.
         """
         channel = self._channels.get(run_id)
-        if channel is None or not self._reaches(channel, after):
-            kept = await self._store.after(tenant_id, run_id, after)
-            if kept:
-                if _gap(after, kept[0].cursor):
+        behind = channel is None or not self._reaches(channel, after)
+        while True:
+            if behind:
+                kept = await self._store.after(tenant_id, run_id, after)
+                for event in kept:
+                    if _gap(after, event.cursor):
+                        raise Gone("The events after this one are no longer kept.")
+                    after = event.cursor
+                if kept:
+                    yield kept
+                    if kept[-1].ends_run:
+                        return
+                elif channel is None:
+                    last = await self._store.last(tenant_id, run_id)
+                    if last is None or after < last:
+                        raise Gone("The events of this run are no longer kept.")
+                elif after < channel.forgotten:
                     raise Gone("The events after this one are no longer kept.")
-                after = kept[-1].cursor
-                yield kept
-                if kept[-1].ends_run:
-                    return
-            elif channel is None:
-                last = await self._store.last(tenant_id, run_id)
-                if last is None or after < last:
-                    raise Gone("The events of this run are no longer kept.")
-        if channel is not None:
-            async for batch in channel.follow(after):
-                yield batch
+            if channel is None:
+                return
+            try:
+                async for batch in channel.follow(after):
+                    after = batch[-1].cursor
+                    yield batch
+            except Gone:  # a slow reader, and memory has gone on without it: the store may still have what comes next
+                behind = True
+            else:
+                return
 
     @staticmethod
     def _reaches(channel: Channel, after: Cursor) -> bool:
@@ -250,6 +268,11 @@ class EventLog:
     def dirty(self, channel: Channel) -> None:
         self._dirty.append(channel)
         self._wanted.set()
+
+    def close(self) -> None:
+        """Let go of the runs that are still here: their readers end, and read on after the next start."""
+        for channel in list(self._channels.values()):
+            self.end(channel)
 
     async def flush(self) -> None:
         """Hand to the store whatever it does not have."""

@@ -124,6 +124,11 @@ class Attempt:
         self._meter = meter
         self._encoder = encoder
 
+    @property
+    def usage(self) -> Usage:
+        """What it has used of the models until now."""
+        return self._meter.usage
+
     async def execute(self) -> Outcome:
         """Run the graph to its end or its interrupt.
 

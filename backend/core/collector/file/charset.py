@@ -37,7 +37,8 @@ def decode(data: bytes, declared: str | None = None) -> str:
     text = _strict(data, "cp949")
     if text is not None and _mostly_hangul(text):
         return text
-    return _guess(data)
+    text = data.decode("utf-8", errors="replace")
+    return text if _hardly_damaged(text) else _guess(data)
 
 
 def _strict(data: bytes, encoding: str) -> str | None:
@@ -51,6 +52,12 @@ def _mostly_hangul(text: str) -> bool:
     """Whether what is beyond ASCII is mostly Hangul: Latin-1 text decodes as CP949 too, to rare ideographs."""
     beyond = [character for character in text[:_SAMPLE] if character > "\x7f"]
     return sum("가" <= character <= "힣" for character in beyond) * 2 > len(beyond)
+
+
+def _hardly_damaged(text: str) -> bool:
+    """Whether what was read as UTF-8 has few broken letters beside many whole ones: then it is UTF-8 and damaged."""
+    broken = text.count("\ufffd")
+    return broken * 20 < sum(letter > "\x7f" for letter in text)
 
 
 def _guess(data: bytes) -> str:
