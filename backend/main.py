@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -33,12 +34,16 @@ from backend.database.migrate import migrate
 from backend.dto.principal import DEFAULT_TENANT
 from backend.middleware.auth import BearerTokenAuthMiddleware
 from backend.middleware.limit import BodyLimitMiddleware
+from backend.middleware.openai_error import OpenAIErrorMiddleware
 from backend.middleware.tracking import TrackingMiddleware
 
 EXPOSED = ("Content-Location", "Location", "Retry-After", "X-Process-Time", "X-Request-ID", "X-Run-ID", "X-Thread-ID")
 """Headers that a page of another origin may read."""
 KEEP_ALIVE_SECONDS = 75
 """Longer than the idle limit of usual proxies (60 s), or they would now and then use a connection that just ends."""
+PING_SECONDS = 10
+STALL_MILLISECONDS = 30_000
+"""After which the kernel gives up a connection whose peer takes nothing."""
 SHUTDOWN_MARGIN = 5
 """Seconds beyond the drain time in which open connections must have ended."""
 
@@ -77,7 +82,7 @@ def create_asgi(app: FastAPI) -> ASGIApp:
         allow_headers=["*"],
         expose_headers=EXPOSED,
     )
-    return TrackingMiddleware(whole)
+    return OpenAIErrorMiddleware(TrackingMiddleware(whole))
 
 
 @asynccontextmanager
@@ -154,6 +159,8 @@ async def _serve(settings: Settings) -> int:
         http="httptools",
         ws="websockets-sansio",
         ws_max_size=settings.max_message_bytes,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -165,6 +172,8 @@ async def _serve(settings: Settings) -> int:
     except SystemExit:
         logger.error("port {port} of {host} cannot be opened", port=settings.port, host=settings.host)
         return 1
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALL_MILLISECONDS)
     container.url.override(_url(settings.host, listener.getsockname()[1]))
     server = Server(config)
     try:

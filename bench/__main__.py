@@ -8,9 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +57,11 @@ async def ready(port: int, process: psutil.Process, seconds: float = 60) -> None
                 await asyncio.sleep(0.01)
 
 
-def through_the_door(port: int) -> dict[str, Callable[[list[Client]], Callable[[], Awaitable[int]]]]:
-    def asked(path: str, agent: str, *, keep: bool, stream: bool) -> Callable[[list[Client]], Callable[[], Awaitable[int]]]:
+Door = Callable[[list[Client]], Callable[[], Awaitable[int]]]
+
+
+def through_the_door() -> dict[str, Door]:
+    def asked(path: str, agent: str, *, keep: bool, stream: bool) -> Door:
         body = {"agent": agent, "message": "hi", "keep": keep}
 
         def with_clients(clients: list[Client]) -> Callable[[], Awaitable[int]]:
@@ -74,7 +76,8 @@ def through_the_door(port: int) -> dict[str, Callable[[list[Client]], Callable[[
                         assert b"event: done" in last, last
                         return count
                     status, answer = await client.post(path, body)
-                    assert status == 200 and json.loads(answer)["answer"] == "You said: hi", answer
+                    assert status == 200, answer
+                    assert json.loads(answer)["answer"] == "You said: hi", answer
                     return 1
                 finally:
                     clients.append(client)
@@ -96,11 +99,12 @@ async def speed(port: int, process: psutil.Process) -> None:
     beside = subprocess.Popen(  # noqa: ASYNC220
         [sys.executable, "-m", "bench.in_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert beside.stdin and beside.stdout
+    assert beside.stdin
+    assert beside.stdout
     table = Table(title="Through the door ÷ in process (medians of alternating rounds)")
     for column in ("scenario", "in process", "server", "ratio", "goal", "CPU ms/run in process", "CPU ms/run server"):
         table.add_column(column, justify="left" if column == "scenario" else "right")
-    doors = through_the_door(port)
+    doors = through_the_door()
     for name, (count, at_once) in SIZES.items():
         rows: list[tuple[float, float, float, float]] = []
         unit = "events" if name == "tokens" else "rate"
@@ -137,7 +141,7 @@ async def slow_streams(port: int, process: psutil.Process, count: int = 200) -> 
     gaps: list[float] = []
     stalled = [await Client(port).__aenter__() for _ in range(5)]
     for client in stalled:
-        await client._send("POST", "/api/v1/chat/stream", {"agent": "slow", "message": "hi"})
+        await client.send("POST", "/api/v1/chat/stream", {"agent": "slow", "message": "hi"})
     before = process.memory_info().rss
     peak = before
 
@@ -167,7 +171,7 @@ async def slow_streams(port: int, process: psutil.Process, count: int = 200) -> 
     watching.cancel()
     gaps.sort()
     console.print(
-        f"{count} streams of 20 tokens/s: {sum(ended)} complete in {took:.1f} s (ideal 3.0 s); gap beyond the model's own:"
+        f"{count} streams of 20 tokens/s: {sum(ended)} complete in {took:.1f} s (ideal 3.0 s); gap beyond the model's:"
         f" p50 {gaps[len(gaps) // 2] * 1000:.0f} ms, p99 {gaps[int(len(gaps) * 0.99)] * 1000:.0f} ms (goal 250);"
         f" memory +{(peak - before) / 1e6:.0f} MB with 5 stalled readers"
     )
@@ -215,7 +219,7 @@ def _texts(found: Any) -> list[str]:
     if isinstance(found, str):
         return [found]
     if isinstance(found, dict):
-        return _texts(found["question"]) if "question" in found else [text for value in found.values() for text in _texts(value)]
+        found = [found["question"]] if "question" in found else list(found.values())
     return [text for value in found for text in _texts(value)]
 
 

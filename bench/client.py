@@ -26,26 +26,27 @@ class Client:
 
     async def post(self, path: str, body: Any) -> tuple[int, bytes]:
         """Return the status and the whole body."""
-        status, length = await self._send("POST", path, body)
+        status, length = await self.send("POST", path, body)
         if length is None:
             return status, b"".join([part async for part in self._chunks()])
         return status, await self._reader.readexactly(length)
 
     async def get(self, path: str) -> tuple[int, bytes]:
-        status, length = await self._send("GET", path, None)
+        status, length = await self.send("GET", path, None)
         if length is None:
             return status, b"".join([part async for part in self._chunks()])
         return status, await self._reader.readexactly(length)
 
     async def stream(self, path: str, body: Any) -> AsyncIterator[bytes]:
         """Yield the body in the pieces in which it comes."""
-        status, length = await self._send("POST", path, body)
+        status, length = await self.send("POST", path, body)
         if status != 200 or length is not None:
             raise RuntimeError(f"{path} answered {status}")
         async for part in self._chunks():
             yield part
 
-    async def _send(self, method: str, path: str, body: Any) -> tuple[int, int | None]:
+    async def send(self, method: str, path: str, body: Any) -> tuple[int, int | None]:
+        """Send a request; return the status and the length of the body, or None if it comes in chunks."""
         payload = b"" if body is None else json.dumps(body).encode()
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Type: application/json\r\n"
         self._writer.write(f"{head}Content-Length: {len(payload)}\r\n\r\n".encode() + payload)

@@ -1,7 +1,7 @@
 """The graphs that are measured, the same in every column."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -34,12 +34,13 @@ class Talker(BaseChatModel):
         return "talker"
 
     def _generate(
-        self, messages: list[BaseMessage], stop: Any = None, run_manager: CallbackManagerForLLMRun | None = None, **_: Any
+        self,
+        messages: list[BaseMessage],
+        stop: Any = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **_: Any,
     ) -> ChatResult:
         return ChatResult(generations=[ChatGeneration(message=AIMessage("word " * self.count))])
-
-    def _stream(self, *_: Any, **__: Any) -> Iterator[ChatGenerationChunk]:
-        raise NotImplementedError
 
     async def _astream(
         self,
@@ -51,7 +52,7 @@ class Talker(BaseChatModel):
         for _at in range(self.count):
             if self.pause:
                 await asyncio.sleep(self.pause)
-            chunk = ChatGenerationChunk(message=AIMessageChunk("word "))
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content="word "))
             if run_manager is not None:
                 await run_manager.on_llm_new_token("word ", chunk=chunk)
             yield chunk

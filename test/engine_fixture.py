@@ -130,6 +130,7 @@ class Mortal:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._dead = False
+        self._unanswered: list[asyncio.Future[Any]] = []
 
     @property
     def dialect(self) -> str:
@@ -153,7 +154,8 @@ class Mortal:
             answer = await question()
             if not self._dead:
                 return answer
-        return await asyncio.get_running_loop().create_future()
+        self._unanswered.append(asyncio.get_running_loop().create_future())
+        return await self._unanswered[-1]
 
 
 class Engine:

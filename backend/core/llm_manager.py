@@ -25,6 +25,7 @@ DEFAULT = "default"
 EXTRACTIVE = "extractive"
 OPENAI = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
+"""In which an endpoint must be reached, or one of the connections to it be free."""
 _PREFERRED = "gpt-5"
 
 
@@ -142,8 +143,7 @@ class LLMManager:
     def _timeout(self) -> "httpx2.Timeout":
         import httpx2
 
-        seconds = self._settings.llm_timeout
-        return httpx2.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds), pool=min(CONNECT_SECONDS, seconds))
+        return httpx2.Timeout(self._settings.llm_timeout, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
 
     def _http(self) -> "httpx2.AsyncClient":
         """Return the one client of all models: ours, since LangChain's own is kept for good, whatever loop it is of."""

@@ -18,7 +18,7 @@ Params = Mapping[str, Any]
 
 
 class Prepared:
-    """One statement; what it returns must be of plain types (text, numbers, bytes), since SQLite's rows come as they are."""
+    """One statement; it returns only plain types (text, numbers, bytes), since SQLite's rows come as they are."""
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement

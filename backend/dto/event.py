@@ -50,4 +50,3 @@ class Event:
     def ends_run(self) -> bool:
         """Whether no event follows this one."""
         return self.name in {"done", "error", "end"}
-

@@ -85,7 +85,9 @@ class AllRunEvents:
     def append(self, batches: Sequence[EventBatch]) -> None:
         """Keep batches whose attempt is still the current one; a fenced attempt's are dropped."""
         ids = {batch.run_id for batch in batches}
+        # Locked where others write at the same moment: the events of many runs must not fail because one is deleted.
         query = select(_runs.c.run_id, _runs.c.attempt).where(_runs.c.run_id.in_(ids))
+        query = query.with_for_update(read=True, key_share=True)
         current = {(run_id, attempt) for run_id, attempt in self._connection.execute(query)}
         kept = [batch for batch in batches if (batch.run_id, batch.attempt) in current]
         if kept:

@@ -192,11 +192,11 @@ class RunService:
     ) -> AsyncIterator[tuple[UUID, list[Event]]]:
         """Yield the events of all of a thread's runs, from `after` on or from the run that is active, as they come.
 
-        It never ends by itself. `Gone` for one run does not end it: the next run follows.
+        It never ends by itself.
 
         Raises:
             ThreadNotFound: no such thread, or another tenant's.
-            Gone: the run of `after` is no longer kept.
+            Gone: events of a run are no longer kept; who comes back with a later cursor, or none, goes on.
         """
         tenant = principal.tenant_id
         await self._database.read(lambda connection: ThreadRepository(connection, tenant).get(thread_id))

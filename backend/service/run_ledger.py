@@ -136,7 +136,7 @@ class RunLedger:
             else:
                 on = thread_id
                 room = self._make_room(connection, threads.get(on, lock=True), request, now)
-                if answers is not None and runs.list(on, limit=1)[0].run_id != answers:
+                if answers is not None and [last.run_id for last in runs.list(on, limit=1)] != [answers]:
                     raise NotInterrupted(on)
                 threads.update(on, now=now, status="busy", agent=request.agent)
             begins = begin and not room.taken

@@ -169,6 +169,8 @@ class RunWorker:
     async def drain(self) -> None:
         """Let the runs end; what has not within the drain time is given back for the next start."""
         self._draining = True
+        for run in self._backlog:  # still pending: the next start begins them
+            self._log.end(self._log.channel(run.run_id, run.tenant_id))
         self._backlog.clear()
         if self._live:
             logger.info("draining {count} runs", count=len(self._live))
@@ -297,6 +299,7 @@ class RunWorker:
             outcome, data = _shown(replace(_failed(run, error), usage=outcome.usage))
             events[-1] = replace(events[-1], name=outcome.last_event, data=data)
             following = await self._insist(lambda: self._ledger.finish(run, outcome, events))
+        await self._log.settle(channel)
         self._log.end(channel, events[-1])
         return following
 

@@ -5,8 +5,25 @@ import threading
 import time
 import uuid
 
-_lock = threading.Lock()
-_last = 0
+
+class _Generator:
+    """The last id of this process, and the lock around it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        """Return 48 bits of milliseconds and 74 random bits: as a number, greater than any before."""
+        now = (time.time_ns() // 1_000_000) << 74 | secrets.randbits(74)
+        with self._lock:
+            if now >> 74 <= self._last >> 74:
+                now = self._last + 1 + secrets.randbits(32)
+            self._last = now
+        return now
+
+
+_generator = _Generator()
 
 
 def new_id() -> uuid.UUID:
@@ -14,10 +31,5 @@ def new_id() -> uuid.UUID:
 
     Within a process each id is greater than the one before, also within a millisecond (RFC 9562 §6.2, method 2).
     """
-    global _last
-    now = (time.time_ns() // 1_000_000) << 74 | secrets.randbits(74)
-    with _lock:
-        if now >> 74 <= _last >> 74:
-            now = _last + 1 + secrets.randbits(32)
-        _last = now
+    now = _generator.next()
     return uuid.UUID(int=(now >> 74) << 80 | 0x7 << 76 | (now >> 62 & 0xFFF) << 64 | 0b10 << 62 | now & (1 << 62) - 1)

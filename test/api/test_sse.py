@@ -8,13 +8,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import orjson
 import pytest
 from fastapi import FastAPI
 from langchain_core.messages import AIMessage
 
-from backend.api import problem, sse
+from backend.api import problem
 from backend.api.sse import EventStream, frame
 from backend.core.error import Gone, ThreadNotFound
 from backend.database.sqlite import SqliteDatabase
@@ -295,7 +294,7 @@ async def test_a_stalled_reader_holds_nobody_up(door: Door, agents: Agents, monk
             client.close()
 
 
-async def test_the_stream_is_documented(door: Door) -> None:
+def test_every_route_is_documented() -> None:
     app = FastAPI()
     problem.install(app)
     from backend.api.v1.router import router
@@ -314,5 +313,3 @@ async def test_the_stream_is_documented(door: Door) -> None:
         for operation in operations.values():
             assert operation.get("summary"), path
             assert operation.get("description"), path
-    assert httpx.URL(door.url).host == "127.0.0.1"
-    assert sse.HEARTBEAT_SECONDS == 5.0

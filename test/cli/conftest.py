@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -45,8 +46,8 @@ class Terminal:
         own = {"PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "SAMPLE_CORPUS": "false", "COLUMNS": "120"}
         self.variables = {**inherited, **own, **self.variables}
 
-    def start(self, *command: str, **options: object) -> "subprocess.Popen[str]":
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    def start(self, *command: str, **options: Any) -> "subprocess.Popen[str]":
+        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(
             [sys.executable, "-m", "backend.cli", *command],
             cwd=self.folder,

@@ -1,6 +1,7 @@
 """The commands that need neither a server nor the data folder, and the help of all."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from backend.cli.app import app, run_app
 from backend.cli.terminal import printable
-from test.cli.conftest import Terminal
+from test.cli.conftest import ROOT, Terminal
 
 COMMANDS = [
     "serve",
@@ -38,6 +39,17 @@ def test_no_command_is_without_a_test_of_its_help() -> None:
     named = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     groups = [str(group.name) for group in app.registered_groups]
     assert sorted([*named, *groups]) == sorted(command for command in COMMANDS if " " not in command)
+
+
+def test_the_docs_have_every_command_and_every_option() -> None:
+    text = (ROOT / "docs/terminal.md").read_text("utf-8")
+    for command in COMMANDS:
+        if command not in {"graph", "new"}:
+            assert f"daedap {command}" in text
+            shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"}).output
+            options = set(re.findall(r"^│ \*? *(--[a-z]+)", shown, re.MULTILINE))
+            assert "--help" in options
+            assert all(option in text for option in options), (command, options)
 
 
 def test_a_wrong_option_is_exit_code_2() -> None:

@@ -5,7 +5,11 @@ import sqlite3
 import subprocess
 from contextlib import closing
 
+import pytest
+
 from test.cli.conftest import HANDBOOK, Terminal, ended, until
+
+pytestmark = pytest.mark.timeout(120)  # each command is a process that opens the whole server
 
 
 def test_ask_docs_answers_from_the_folder_as_it_is_now(terminal: Terminal) -> None:
@@ -37,9 +41,7 @@ def test_what_is_taken_in_without_a_server_is_there_for_the_next_command(termina
 
 
 def test_ctrl_c_stops_a_command_that_works_itself(terminal: Terminal) -> None:
-    terminal.write(
-        {f"{number}.md": f"# Rule {number}\n\n{'It holds for all. ' * 400}" for number in range(300)}, "many"
-    )
+    terminal.write({f"{number}.md": f"# Rule {number}\n\n{'It holds for all. ' * 60}" for number in range(300)}, "many")
     command = terminal.start("ingest", "many", stderr=subprocess.STDOUT)
     until(lambda: job(terminal) == "running", "the job")
     command.send_signal(signal.SIGINT)

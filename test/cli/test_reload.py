@@ -5,7 +5,9 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from backend.cli.serve import Reloader, changed, stamp
@@ -47,9 +49,29 @@ def test_a_change_of_the_code_loses_no_run_and_no_reader(terminal: Terminal) -> 
         (graphs / "go").touch()
         result = ended(command)
         assert (result.code, result.out) == (0, "This is version TWO.\n"), served.log.read_text()
+        (graphs / "go").unlink()
+        stopped = terminal.start("ask", "How long?", "--agent", "slow")
+        until(lambda: begun.read_text() == "xxx", "another run")
+        stopped.send_signal(signal.SIGINT)
+        result = ended(stopped)
+        assert (result.code, result.out, result.err) == (130, "", "Stopped.\n")
+        (graphs / "go").touch()  # what is not stopped would end now
+        assert last_run(served.url)["status"] == "interrupted"
         log = served.log.read_text()
         assert "slow.py; starting again" in log
         assert "Traceback" not in log
+
+
+def last_run(url: str) -> dict[str, Any]:
+    with httpx.Client(base_url=f"{url}/api/v1", trust_env=False) as http:
+        thread = http.get("/threads").json()["items"][0]["thread_id"]
+
+        def run() -> dict[str, Any]:
+            found: dict[str, Any] = http.get(f"/threads/{thread}/runs").json()["items"][0]
+            return found
+
+        until(lambda: run()["status"] not in {"pending", "running"}, "the run's end")
+        return run()
 
 
 def test_code_that_cannot_start_waits_for_its_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

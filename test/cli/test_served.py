@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from backend.cli.app import app
 from test.cli.conftest import HANDBOOK, Served, ended, until
 
+pytestmark = pytest.mark.timeout(120)
+
 
 @pytest.fixture(scope="module")
 def filled(served: Served) -> Served:
@@ -127,7 +129,7 @@ def test_without_a_person_an_agent_that_waits_is_exit_code_4(filled: Served) -> 
 
 
 def test_ctrl_c_stops_an_ingestion_in_order(filled: Served) -> None:
-    many = {f"{number}.md": f"# Rule {number}\n\n{'It holds for everybody. ' * 400}" for number in range(300)}
+    many = {f"{number}.md": f"# Rule {number}\n\n{'It holds for everybody. ' * 60}" for number in range(300)}
     filled.terminal.write(many, "many")
     command = filled.terminal.start("ingest", "many", stderr=subprocess.STDOUT)
     until(lambda: any(job["total"] == 50 and job["done"] for job in get(filled, "knowledge/jobs")), "the first file")

@@ -16,6 +16,7 @@ from socketio.exceptions import ConnectionError as Refused
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from backend.api.socket.namespace import close_socket_server
 from test.door_fixture import MESSAGE_BYTES, OTHER_TOKEN, TOKEN, Door, stream_of, thread_of
 from test.engine_fixture import Agents, Engine, Gate, graph_of
 
@@ -392,3 +393,15 @@ async def test_other_paths_are_still_served(door: Door) -> None:
     async with httpx.AsyncClient(base_url=door.url) as visitor:
         assert (await visitor.get("/socket.io/")).status_code == 400
         assert (await visitor.get("/socket.io/?EIO=4&transport=websocket")).status_code == 400
+
+
+async def test_a_server_that_stops_lets_its_clients_go(door: Door) -> None:
+    gone = asyncio.Event()
+    async with viewer_of(door) as viewer, raw_of(door) as raw:
+        viewer.client.on("disconnect", lambda *_: gone.set())
+        await viewer.call("join", {"thread_id": str(await thread_of(door))})
+        await close_socket_server(door.sockets)
+        async with asyncio.timeout(5):
+            await gone.wait()
+            assert [packet async for packet in raw.connection][-1] == "1"
+        await close_socket_server(door.sockets)

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from backend.api.socket.websocket import GARBAGE_LIMIT
 from test.door_fixture import MESSAGE_BYTES, OTHER_TOKEN, TOKEN, Door, thread_of
-from test.engine_fixture import ALICE, Agents, Gate, graph_of
+from test.engine_fixture import Agents, Gate, graph_of
 
 Message = dict[str, Any]
 GARBAGE = [
@@ -213,7 +213,6 @@ async def test_nobody_comes_in_without_a_token(door: Door) -> None:
         with pytest.raises(InvalidStatus):
             async with client_of(door, token):
                 pass
-    assert ALICE.user_id == "alice"
 
 
 async def test_a_client_that_leaves_ends_what_it_alone_wanted(door: Door, agents: Agents) -> None:

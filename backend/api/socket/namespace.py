@@ -95,7 +95,9 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
     async def close(self) -> None:
         """Let every client go. Its connection is closed, since a client that is told to leave does not come back."""
         for client in list(self._clients.values()):
-            await self._drop(client, abort=False)
+            await self._disconnect(client.sid)
+        for socket in list(self.server.eio.sockets.values()):
+            await _hang_up(socket, abort=False)
 
     async def trigger_event(self, event: object, *args: Any) -> Any:
         """Take whatever comes: python-socketio calls this for its own events, and for any name that a client sends."""
@@ -294,13 +296,12 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
             except TimeoutError:
                 raise _Stalled from None
 
-    async def _drop(self, client: _Client, *, abort: bool = True) -> None:
+    async def _drop(self, client: _Client) -> None:
         """End a connection that may not even take a goodbye."""
         await self._disconnect(client.sid)
         socket = self.server.eio.sockets.get(client.eio_sid)
         if socket is not None:
-            await socket.close(wait=False, abort=abort)
-            await socket.queue.put(None)  # ends the task that writes, which closes the connection
+            await _hang_up(socket, abort=True)
 
     # Who is there.
 
@@ -328,6 +329,12 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
 
 def _room(client: _Client, thread_id: UUID) -> str:
     return f"t:{client.principal.tenant_id}:th:{thread_id}"
+
+
+async def _hang_up(socket: Any, *, abort: bool) -> None:
+    """Close an Engine.IO connection, without a goodbye (`abort`) or with one; neither is waited for."""
+    await socket.close(wait=False, abort=abort)
+    await socket.queue.put(None)  # ends the task that writes, which closes the connection
 
 
 class _Json:
@@ -373,9 +380,10 @@ def build_socket_server(container: "Container", settings: "Settings") -> socketi
 
 
 async def close_socket_server(server: socketio.AsyncServer) -> None:
-    """Let every client go, and end what Socket.IO does in the background."""
+    """Let every client go, and end what Socket.IO does in the background; more than once is no harm."""
     await server.namespace_handlers["/"].close()
-    await server.shutdown()
+    if server.eio.service_task_handle is not None:  # there is none before the first connection
+        await server.shutdown()
 
 
 def _origin_check(allowed: tuple[str, ...]) -> Callable[[str | None, Mapping[str, Any]], bool]:

@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -32,19 +34,17 @@ class DataFolder:
             Unavailable: another process owns it, or it cannot be written.
         """
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._path / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise Unavailable(f"The data folder {self._path} cannot be written: {error.strerror}.") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _locked(descriptor):
             os.close(descriptor)
             owner = owner_of(self._path)
             raise Unavailable(
                 f"The data folder {self._path} is in use by process {owner['pid'] if owner else 'unknown'}."
                 " Stop that one, or set another DATA_DIR."
-            ) from error
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "url": url}).encode(), 0)
         self._descriptor = descriptor
@@ -54,6 +54,16 @@ class DataFolder:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock the file. Somebody who only looks (`owner_of`) holds it for an instant, so one refusal is not the answer."""
+    for pause in (0.01, 0.02, 0.05, 0.0):
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(pause)
+    return False
 
 
 def owner_of(path: Path) -> Owner | None:

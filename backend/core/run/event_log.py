@@ -200,6 +200,8 @@ class EventLog:
         self._channels: dict[UUID, Channel] = {}
         self._dirty: list[Channel] = []
         self._wanted = asyncio.Event()
+        self._handing = asyncio.Lock()
+        self._in_hand: set[UUID] = set()
         self._threads: dict[tuple[str, UUID], list[asyncio.Future[None]]] = {}
 
     def channel(self, run_id: UUID, tenant_id: str, *, new: bool = False) -> Channel:
@@ -279,7 +281,18 @@ class EventLog:
         channels, self._dirty = self._dirty, []
         batches = [batch for channel in channels if (batch := channel.take_unflushed()) is not None]
         if batches:
-            await self._store.append(batches)
+            async with self._handing:
+                self._in_hand = {batch.run_id for batch in batches}
+                try:
+                    await self._store.append(batches)
+                finally:
+                    self._in_hand = set()
+
+    async def settle(self, channel: Channel) -> None:
+        """Return when the store has what was handed over of a run: its last events may have been quicker."""
+        if channel.run_id in self._in_hand:
+            async with self._handing:
+                pass
 
     async def flush_forever(self) -> None:
         """Flush every `FLUSH_SECONDS` while something is said. A store that fails costs replay, not runs."""

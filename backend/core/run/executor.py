@@ -188,8 +188,8 @@ class Attempt:
             return None
         if request.resume is None and last is not None:
             # LangGraph takes a bare None for no answer, so each interrupt gets it by its id.
-            waiting = [found for _, channel, value in last.pending_writes or () if channel == INTERRUPT for found in value]
-            return Command(resume={found.id: None for found in waiting})
+            writes = [value for _, channel, value in last.pending_writes or () if channel == INTERRUPT]
+            return Command(resume={interrupt.id: None for interrupts in writes for interrupt in interrupts})
         return Command(resume=request.resume)
 
 
