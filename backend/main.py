@@ -1,7 +1,10 @@
 """The application and its life: `python -m backend.main` serves it, `daedap serve` does the same."""
 
-import asyncio
 import gc
+
+gc.disable()  # what imports make stays; looking through it again and again is a fifth of the start
+
+import asyncio
 import signal
 import socket
 import sys
@@ -36,6 +39,8 @@ from backend.middleware.auth import BearerTokenAuthMiddleware
 from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.openai_error import OpenAIErrorMiddleware
 from backend.middleware.tracking import TrackingMiddleware
+
+gc.enable()
 
 EXPOSED = ("Content-Location", "Location", "Retry-After", "X-Process-Time", "X-Request-ID", "X-Run-ID", "X-Thread-ID")
 """Headers that a page of another origin may read."""
@@ -99,8 +104,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if (redis := container.redis()) is not None:
             await _open(stack, redis)
         await container.graph_registry().open()
-        for part in (container.embedding_manager(), container.chroma_manager(), container.llm_manager()):
-            await _open(stack, part)
+        # The three that take long, at once: they read files and import in threads.
+        await _open(stack, container.embedding_manager(), container.chroma_manager(), container.llm_manager())
         stack.push_async_callback(container.passage_indexes().close)
         ingest = container.ingest_service()
         await _open(stack, ingest)
@@ -109,7 +114,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if settings.sample_corpus:
             await ingest.load_sample(DEFAULT_TENANT)
         # What was made by now stays: later collections need not look at it, and so do not stop the streams for it.
-        gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         logger.info("ready on {url}", url=container.url())
@@ -124,9 +128,13 @@ class _Part(Protocol):
     async def close(self) -> None: ...
 
 
-async def _open(stack: AsyncExitStack, part: _Part) -> None:
-    await part.open()
-    stack.push_async_callback(part.close)
+async def _open(stack: AsyncExitStack, *parts: _Part) -> None:
+    """Open parts at once; whatever becomes of that, each is closed at the end. The first failure is raised."""
+    for part in parts:
+        stack.push_async_callback(part.close)
+    for failure in await asyncio.gather(*(part.open() for part in parts), return_exceptions=True):
+        if failure is not None:
+            raise failure
 
 
 class Server(uvicorn.Server):

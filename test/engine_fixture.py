@@ -309,10 +309,16 @@ def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[]
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
         return lambda: SqliteDatabase(tmp_path / "test.db")
-    server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("postgres_template")
+    url = request.getfixturevalue("prepared_postgres_url")
+    return lambda: PostgresDatabase(url)
+
+
+@pytest.fixture
+def prepared_postgres_url(postgres_server: str, postgres_template: str) -> str:
+    """The address of a PostgreSQL database with the tables, that only this test uses."""
     name = f"test_{uuid4().hex}"
-    asyncio.run(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
-    return lambda: PostgresDatabase(f"{server}/{name}")
+    asyncio.run(_execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE {postgres_template}"))
+    return f"{postgres_server}/{name}"
 
 
 async def _execute(server: str, statement: str) -> None:

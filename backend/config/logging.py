@@ -44,7 +44,10 @@ _CONSOLE = (
     "<green>{at}</green> | <level>{level.name: <8}</level> | <cyan>{name}:{function}:{line}</cyan> - "
     "<level>{text}</level>\n"
 )
-_QUIET = ("aiosqlite", "asyncio", "chromadb", "httpcore", "httpx", "langchain", "langsmith", "multipart", "openai")
+_QUIET = (
+    *("aiosqlite", "alembic", "asyncio", "chromadb", "httpcore", "httpcore2", "httpx", "httpx2", "langchain"),
+    *("langsmith", "multipart", "openai"),
+)
 """Talkative below WARNING; httpx even writes whole addresses, with their query strings."""
 _SERVERS = ("engineio.server", "socketio.server")
 """These add a handler of their own to their logger unless it has a level."""

@@ -49,13 +49,12 @@ class ChromaManager:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="chroma-write")
 
     async def open(self) -> None:
-        """Become the owner of the folder. Chroma itself is loaded at the first use, since that takes a second.
+        """Become the owner of the folder, and load Chroma: half a second that the first question need not wait.
 
         Raises:
             Unavailable: another process owns it; the message says which.
         """
-        if self._owner is None:
-            self._owner = await asyncio.to_thread(_own, self._path)
+        await self.client()
 
     async def close(self) -> None:
         await asyncio.to_thread(self._readers.shutdown, cancel_futures=True)
@@ -128,8 +127,9 @@ class ChromaManager:
     async def client(self) -> "ClientAPI":
         """Return the client, opened at the first call."""
         if self._client is None:
-            await self.open()
             async with self._opening:
+                if self._owner is None:
+                    self._owner = await asyncio.to_thread(_own, self._path)
                 if self._client is None:
                     self._client = await self.write(self._connect)
         return self._client

@@ -9,6 +9,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
@@ -31,6 +32,7 @@ _OPENAI_DIMENSIONS = {"text-embedding-3-large": 3072, "text-embedding-3-small": 
 _OPENAI_TEXT_BYTES = 8_000
 _OPENAI_REQUEST_BYTES = 300_000
 _OPENAI_REQUEST_TEXTS = 2_048
+_TABLE_BYTES = 16 * 1024 * 1024
 # The offline model averages over a text, so what comes after this says little, and costs time.
 _OFFLINE_TEXT_CHARS = 2_000
 # About 30 ms of one core: how long a question may have to wait for an ingestion.
@@ -195,6 +197,8 @@ class _OfflineModel:
             # threadpoolctl is installed, and says nothing if it is not; so it is asked for here.
             threadpool_limits(limits=1, user_api="blas")
             self._encoder = USE(threads=1)
+            self._encoder.encode("")
+            _page_table(self._encoder)
             logger.info("embedding model {model} loaded", model=self.name)
         return _unit(self._encoder.encode([text[:_OFFLINE_TEXT_CHARS] for text in texts]))
 
@@ -282,6 +286,23 @@ def _cut(texts: list[str], size: Callable[[str], int], most: int, count: int) ->
         total += length
     if batch:
         yield batch
+
+
+def _page_table(encoder: "USE") -> None:
+    """Move the model's table of word pieces (65 MB, of which a text touches a few rows) from memory to a file.
+
+    What is read stays in the page cache, which the system takes back when it needs it. A version of the package that
+    keeps its table elsewhere goes on as it is.
+    """
+    import numpy as np
+
+    backend = getattr(encoder, "_backend", None)
+    table = getattr(backend, "table", None)
+    if backend is not None and isinstance(table, np.ndarray) and table.nbytes > _TABLE_BYTES:
+        with TemporaryFile() as file:
+            table.tofile(file)
+            file.flush()
+            backend.table = np.memmap(file, dtype=table.dtype, mode="r", shape=table.shape)
 
 
 def _unit(vectors: npt.ArrayLike) -> Vectors:

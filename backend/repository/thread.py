@@ -4,10 +4,27 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 
 from backend.core.error import ThreadExists, ThreadNotFound
+from backend.database.base import dump_json
 from backend.database.model import ThreadRow, table_of
 from backend.database.prepared import Prepared
 from backend.dto.thread import Thread, ThreadStatus
@@ -116,9 +133,32 @@ class ThreadRepository:
                 )
             )
         for key, value in (metadata or {}).items():
-            query = query.where(_threads.c.metadata[key].as_string() == str(value))
+            query = query.where(self._has(key, value))
         query = query.order_by(_threads.c.updated_at.desc(), _threads.c.thread_id.desc()).limit(limit)
         return [_thread(row) for row in self._connection.execute(query)]
+
+    def _has(self, key: str, value: Any) -> ColumnElement[bool]:
+        """The condition that the metadata has a value, of the same type. Keys are data: in no path, in no SQL."""
+        if self._connection.dialect.name == "postgresql":
+            wanted = literal(JSONB.NULL if value is None else value, JSONB())
+            return type_coerce(_threads.c.metadata, JSONB)[key] == wanted
+        each = func.json_each(_threads.c.metadata).table_valued("key", "value", "type")
+        conditions = [each.c.key == key, each.c.type.in_(_JSON_TYPES.get(type(value), ()))]
+        if value is None or isinstance(value, bool):
+            conditions[1] = each.c.type == dump_json(value)
+        else:
+            conditions.append(each.c.value == (dump_json(value) if isinstance(value, dict | list) else value))
+        return exists().where(*conditions)
+
+
+_JSON_TYPES: dict[type, tuple[str, ...]] = {
+    str: ("text",),
+    int: ("integer", "real"),
+    float: ("integer", "real"),
+    dict: ("object",),
+    list: ("array",),
+}
+"""SQLite's names of the types; null, true and false are types of their own."""
 
 
 def _thread(row: Row[Any]) -> Thread:

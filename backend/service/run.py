@@ -143,7 +143,7 @@ class RunService:
         """
         if run.tenant_id != principal.tenant_id:
             raise RunNotFound(run.run_id)
-        return self._log.read(run.tenant_id, run.run_id, after)
+        return self._log.read(run.tenant_id, run.run_id, after, ended=run.ended)
 
     async def wait(self, principal: Principal, run: Run) -> Run:
         """Return the run when it has ended; it may have been given back for another start, and then has not."""
@@ -222,14 +222,16 @@ class RunService:
                     if run.run_id == reached:
                         continue
                     cursor = start if run.run_id == last else START
+                    told = run.ended
                     try:
                         async for batch in self.events(principal, run, cursor):
+                            told = True
                             yield run.run_id, batch
                     except Gone:
                         if run.run_id == last:
                             raise
-                        if not run.ended:
-                            break  # made, and not yet here: it is about to be announced
+                    if not told:
+                        break  # made, and not yet here: it is about to be announced
                     reached = run.run_id
                 else:
                     if not found:

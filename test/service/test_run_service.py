@@ -302,9 +302,10 @@ async def test_a_stateless_run_says_the_same_and_leaves_nothing(engine: Engine):
 
 
 async def test_a_stateless_run_stops_when_its_reader_leaves(lite: Engine):
-    stopped = asyncio.Event()
+    entered, stopped = asyncio.Event(), asyncio.Event()
 
     async def wait(state: MessagesState) -> None:
+        entered.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -313,7 +314,9 @@ async def test_a_stateless_run_stops_when_its_reader_leaves(lite: Engine):
     lite.agents.graphs["wait"] = graph_of(echo, wait)
     stream = lite.runs.stateless(ALICE, request("wait", "hi"))
     await anext(stream)
-    await stream.aclose()
+    async with asyncio.timeout(5):
+        await entered.wait()
+        await stream.aclose()
     assert stopped.is_set()
 
 

@@ -45,9 +45,16 @@ _ASKING = frozenset(
     무엇 무엇인가 무엇인가요 무엇인지 무엇이 무엇을 무엇일까 뭐 뭔가요 뭐야 뭔지 누구 누구인가 누구인가요 누구의
     누가 언제 언제인가 언제인가요 언제까지 어디 어디인가 어디인가요 어디서 어디에 어디에서 어느 어떤 어떻게 어떠한
     왜 얼마 얼마나 얼마인가 얼마인가요 몇 알려줘 알려주세요 궁금합니다 궁금해요 있나요 있는가 있습니까 인가요 되나요
-    하나요 하는가 했는가 합니까 됩니까 주세요 대해 대한 관한 대하여 그 이 저 것 수 등
-    있는 있다 있을 있는지 하는 되는 때
+    하나요 하는가 했는가 합니까 됩니까 주세요 대해 대한 관한 대하여 위한 그 이 저 것 수 등
+    있는 있다 있을 있는지 있어 하는 되는 때 해야 싶은 싶은데
     """.split()
+)
+
+# What makes a question of a noun (신청하나요, 마감되나요, 참가하려면). A text does not ask, so with its ending the word
+# would be one that no text has.
+_ASKING_ENDINGS = re.compile(
+    r"(?:[하되]나요|[하되]는가|했는가|됐는가|하였는가|되었는가|[합됩입]니까|습니까|인가요|한가요|나요|[할될을]까요|까요"
+    r"|[하되]려면|려면|하려는|[해돼아어]요|이에요|예요)$"
 )
 
 
@@ -73,11 +80,26 @@ def terms(text: str) -> list[str]:
     return found
 
 
+def question_words(text: str) -> list[tuple[str, ...]]:
+    """Return what a question is about: the terms of each word of `text`, without the words that only ask."""
+    runs = list(_runs(text))
+    words = [tuple(terms(run)) for run in map(_asked, runs)]
+    if not any(words):
+        words = [tuple(terms(run)) for run in runs]
+    return [word for word in dict.fromkeys(words) if word]
+
+
 def question_terms(text: str) -> list[str]:
-    """Return what a question is about: the terms of `text`, each once, without the words that only ask."""
-    kept = [run for run in _runs(text) if run not in _ASKING]
-    about = terms(" ".join(kept)) or terms(text)
-    return list(dict.fromkeys(about))
+    """Return the terms of the question's words, each once."""
+    return list(dict.fromkeys(term for word in question_words(text) for term in word))
+
+
+def _asked(run: str) -> str:
+    """Return the word without the ending that asks; nothing when it only asks."""
+    noun = _ASKING_ENDINGS.sub("", run)
+    if run in _ASKING or noun in _ASKING or (noun != run and len(noun) < 2):
+        return ""
+    return noun
 
 
 def numbers(text: str) -> frozenset[str]:

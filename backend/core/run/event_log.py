@@ -224,8 +224,12 @@ class EventLog:
         channel.end(last)
         self._channels.pop(channel.run_id, None)
 
-    async def read(self, tenant_id: str, run_id: UUID, after: Cursor) -> AsyncIterator[list[Event]]:
+    async def read(
+        self, tenant_id: str, run_id: UUID, after: Cursor, *, ended: bool = True
+    ) -> AsyncIterator[list[Event]]:
         """Yield the run's events behind `after`: those that are kept, then, while it lives here, those to come.
+
+        A run that has not `ended` and is not here may not have said anything yet.
 
         Raises:
             Gone: events between `after` and what is kept are lost to this reader.
@@ -245,7 +249,7 @@ class EventLog:
                         return
                 elif channel is None:
                     last = await self._store.last(tenant_id, run_id)
-                    if last is None or after < last:
+                    if ended and (last is None or after < last):
                         raise Gone("The events of this run are no longer kept.")
                 elif after < channel.forgotten:
                     raise Gone("The events after this one are no longer kept.")

@@ -1,0 +1,385 @@
+"""Two tenants on one server: whatever Mallory asks for with Alice's ids, she gets nothing of Alice's, by any door."""
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import orjson
+import pytest
+import socketio
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from backend.config.setting import Settings
+from backend.container import Container
+from backend.main import create_app
+from backend.middleware.auth import BearerTokenAuthMiddleware
+from test.hostile.target import ALICE, MALLORY, Target, refused
+
+SECRET = "zanzibarish"
+"""In everything that Alice writes."""
+PUBLIC = BearerTokenAuthMiddleware.PUBLIC | BearerTokenAuthMiddleware.DOCS
+CHAT = {"message": "Whose secret is it?", "agent": "echo"}
+TEXT = {"title": "Mine", "text": "# Mine\n\nNothing of anybody else."}
+
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/api/v1/threads"): {"json": {}},
+    ("GET", "/api/v1/threads"): {},
+    ("GET", "/api/v1/threads/{thread_id}"): {},
+    ("PATCH", "/api/v1/threads/{thread_id}"): {"json": {"metadata": {"mine": True}}},
+    ("DELETE", "/api/v1/threads/{thread_id}"): {},
+    ("GET", "/api/v1/threads/{thread_id}/messages"): {},
+    ("GET", "/api/v1/threads/{thread_id}/runs"): {},
+    ("POST", "/api/v1/threads/{thread_id}/chat"): {"json": CHAT},
+    ("POST", "/api/v1/threads/{thread_id}/chat/stream"): {"json": CHAT},
+    ("POST", "/api/v1/chat"): {"json": CHAT},
+    ("POST", "/api/v1/chat/stream"): {"json": CHAT},
+    ("GET", "/api/v1/runs/{run_id}"): {},
+    ("POST", "/api/v1/runs/{run_id}/cancel"): {"json": {"action": "rollback"}},
+    ("POST", "/api/v1/runs/{run_id}/resume"): {"json": {"answer": "yes"}},
+    ("GET", "/api/v1/runs/{run_id}/stream"): {},
+    ("GET", "/api/v1/agents"): {},
+    ("GET", "/api/v1/knowledge/documents"): {},
+    ("POST", "/api/v1/knowledge/documents"): {"json": TEXT},
+    ("GET", "/api/v1/knowledge/documents/{document_id}"): {},
+    ("DELETE", "/api/v1/knowledge/documents/{document_id}"): {},
+    ("POST", "/api/v1/knowledge/upload"): {"files": [("files", ("mine.md", b"# Mine\n\nNothing else."))]},
+    ("GET", "/api/v1/knowledge/jobs"): {},
+    ("GET", "/api/v1/knowledge/jobs/{job_id}"): {},
+    ("POST", "/api/v1/knowledge/jobs/{job_id}/cancel"): {},
+    ("GET", "/api/v1/knowledge/jobs/{job_id}/events"): {},
+    ("POST", "/api/v1/knowledge/search"): {"json": {"query": f"What is {SECRET}?", "limit": 50}},
+    ("GET", "/api/v1/citations/{passage_id}"): {},
+    ("POST", "/v1/chat/completions"): {
+        "json": {"model": "answer:extractive", "messages": [{"role": "user", "content": f"What is {SECRET}?"}]}
+    },
+    ("GET", "/v1/models"): {},
+    ("GET", "/v1/models/{model}"): {},
+    ("WEBSOCKET", "/ws/chat"): {},
+}
+"""How each route is asked that is not public. A route that is not here fails the test: think of its tenants first."""
+SHARED = {"model": "answer"}
+"""What a path names that belongs to nobody."""
+
+
+@dataclass(frozen=True)
+class Possessions:
+    """One of each kind of thing, all Alice's."""
+
+    thread_id: str
+    run_id: str
+    waiting_run_id: str
+    document_id: str
+    passage_id: str
+    job_id: str
+    key: str
+
+    def ids(self) -> dict[str, str]:
+        return {name: value for name, value in vars(self).items() if name.endswith("_id")}
+
+
+@pytest.fixture(scope="module")
+def alices(attacked_server: Target) -> Possessions:
+    with attacked_server.client() as alice:
+        key = uuid4().hex
+        chat = alice.post(
+            "/api/v1/chat",
+            json={"message": f"My secret is {SECRET}.", "agent": "echo", "metadata": {"about": SECRET}},
+            headers={"Idempotency-Key": key},
+        ).json()
+        waiting = alice.post("/api/v1/chat", json={"message": f"Ask me about {SECRET}.", "agent": "ask"}).json()
+        body = {"title": f"The {SECRET}", "text": f"# The {SECRET}\n\nThe {SECRET} is a blue bird of Alice's garden."}
+        document = alice.post("/api/v1/knowledge/documents", json=body).json()
+        found = alice.post("/api/v1/knowledge/search", json={"query": f"What is the {SECRET}?"}).json()
+        job = alice.post(
+            "/api/v1/knowledge/upload", files=[("files", (f"{SECRET}.md", f"# {SECRET}\n\nBlue.".encode()))]
+        ).json()
+        assert alice.get(f"/api/v1/knowledge/jobs/{job['job_id']}/events").text.count("event: done") == 1
+        return Possessions(
+            thread_id=chat["thread_id"],
+            run_id=chat["run_id"],
+            waiting_run_id=waiting["run_id"],
+            document_id=document["document_id"],
+            passage_id=found["passages"][0]["passage_id"],
+            job_id=job["job_id"],
+            key=key,
+        )
+
+
+@pytest.fixture
+def mallory(target: Target) -> Iterator[httpx.Client]:
+    with target.client(MALLORY) as client:
+        yield client
+
+
+def routes() -> set[tuple[str, str]]:
+    """Return every route of the application that needs to know who asks."""
+
+    def walk(found: Any) -> Iterator[tuple[str, str]]:
+        for route in found:
+            if hasattr(route, "effective_candidates"):  # an included router
+                yield from walk(route.effective_candidates())
+                continue
+            path = route.path or route.original_route.path
+            for method in getattr(route, "methods", None) or {"WEBSOCKET"}:
+                yield method, path.replace(":path}", "}")
+
+    app = create_app(Container(settings=Settings(_env_file=None)))
+    nothing_behind = PUBLIC | {"/docs/oauth2-redirect"}
+    return {(method, path) for method, path in walk(app.routes) if path not in nothing_behind}
+
+
+def kinds_of(path: str) -> list[str]:
+    return [part[1:-1] for part in path.split("/") if part.startswith("{")]
+
+
+def test_no_route_is_missing_here() -> None:
+    assert routes() == set(BODIES)
+
+
+@pytest.mark.parametrize("credential", ["none", "wrong", "empty", "basic", "two", "long", "in the address"])
+def test_nobody_comes_in_without_a_token(target: Target, alices: Possessions, credential: str) -> None:
+    ids = alices.ids() | SHARED
+    headers: list[tuple[str, str]] = {
+        "none": [],
+        "wrong": [("Authorization", f"Bearer {ALICE[:-1]}")],
+        "empty": [("Authorization", "Bearer")],
+        "basic": [("Authorization", f"Basic {base64.b64encode(f'alice:{ALICE}'.encode()).decode()}")],
+        "two": [("Authorization", f"Bearer {ALICE}"), ("Authorization", f"Bearer {MALLORY}")],
+        "long": [("Authorization", f"Bearer {'x' * 6000}")],
+        "in the address": [("Cookie", f"token={ALICE}"), ("X-Api-Key", ALICE)],
+    }[credential]
+    query = {"token": ALICE, "access_token": ALICE} if credential == "in the address" else {}
+    for number, (method, template) in enumerate(key for key in BODIES if key[0] != "WEBSOCKET"):
+        if number % 15 == 0:
+            address = target.stranger()
+        path = template
+        for kind in kinds_of(path):
+            path = path.replace(f"{{{kind}}}", ids[kind])
+        with target.client(None, address=address) as nobody:
+            answer = nobody.request(method, path, headers=headers, params=query, **BODIES[method, template])
+        refused(answer, 401)
+        if not path.startswith("/v1/"):
+            assert answer.headers["www-authenticate"] == "Bearer"
+        assert SECRET not in answer.text
+
+
+def test_another_tenants_ids_are_not_found_on_any_route(
+    target: Target, alices: Possessions, mallory: httpx.Client
+) -> None:
+    tried = 0
+    for method, template in BODIES:
+        kinds = [kind for kind in kinds_of(template) if kind not in SHARED]
+        for kind in kinds:
+            for value in alices.ids().values():  # also those of another kind
+                path = template.replace(f"{{{kind}}}", value)
+                answer = mallory.request(method, path, **BODIES[method, template])
+                refused(answer, 404, *([422] if value == alices.passage_id else []))  # 422: it is no UUID
+                assert SECRET not in answer.text
+                others = set(alices.ids().values()) - {value}
+                assert not [other for other in others if other in answer.text]
+                tried += 1
+    assert tried >= 90
+
+
+def test_another_tenants_thread_in_a_body_is_not_found(alices: Possessions, mallory: httpx.Client) -> None:
+    for path in ("/api/v1/chat", "/api/v1/chat/stream"):
+        for strategy in ("enqueue", "reject", "interrupt", "rollback"):
+            answer = mallory.post(path, json={**CHAT, "thread_id": alices.thread_id, "multitask_strategy": strategy})
+            refused(answer, 404)
+
+
+def test_lists_counts_and_searches_show_nothing_of_another_tenant(alices: Possessions, mallory: httpx.Client) -> None:
+    for method, template in BODIES:
+        if method == "WEBSOCKET" or [kind for kind in kinds_of(template) if kind not in SHARED]:
+            continue
+        path = template.replace("{model}", "answer")
+        answer = mallory.request(method, path, **BODIES[method, template])
+        assert answer.status_code < 300, (path, answer.text)
+        shown = orjson.dumps(_without_the_question(answer.json())).decode() if _is_json(answer) else answer.text
+        assert SECRET not in shown, path
+        assert not [value for value in alices.ids().values() if value in shown], path
+    counted = mallory.get("/api/v1/knowledge/documents", params={"limit": 100}).json()
+    assert counted["documents"] == len(counted["items"])
+    found = mallory.post("/api/v1/knowledge/search", json={"query": f"the {SECRET}", "limit": 50}).json()
+    assert {passage["source"] for passage in found["passages"]} <= {item["source"] for item in counted["items"]}
+
+
+def _is_json(answer: httpx.Response) -> bool:
+    return answer.headers.get("content-type", "").startswith("application/json")
+
+
+def _without_the_question(document: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name != "query"}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/threads", "/api/v1/knowledge/jobs"])
+def test_a_page_behind_another_tenants_id_is_empty_or_refused(
+    alices: Possessions, mallory: httpx.Client, path: str
+) -> None:
+    for value in (alices.thread_id, alices.job_id, alices.run_id):
+        answer = mallory.get(path, params={"before": value})
+        assert answer.status_code in {200, 404, 422}
+        assert SECRET not in answer.text
+
+
+def test_an_answer_is_never_made_from_another_tenants_documents(alices: Possessions, mallory: httpx.Client) -> None:
+    question = f"What is the {SECRET}?"
+    answer = mallory.post(
+        "/api/v1/chat", json={"message": question, "agent": "answer", "model": "extractive", "keep": False}
+    ).json()
+    assert answer["citations"] == []
+    assert "blue" not in answer["answer"]
+    with_tools = {"model": "answer:extractive", "messages": [{"role": "user", "content": question}], "stream": True}
+    stream = mallory.post("/v1/chat/completions", json=with_tools).text
+    assert "[DONE]" in stream
+    assert "blue" not in stream
+    assert alices.passage_id not in stream
+
+
+def test_another_tenants_idempotency_key_gives_a_run_of_ones_own(alices: Possessions, mallory: httpx.Client) -> None:
+    body = {"message": f"My secret is {SECRET}.", "agent": "echo", "metadata": {"about": SECRET}}
+    answer = mallory.post("/api/v1/chat", json=body, headers={"Idempotency-Key": alices.key})
+    assert answer.status_code == 200
+    assert answer.json()["run_id"] != alices.run_id
+    assert answer.json()["thread_id"] != alices.thread_id
+
+
+def test_the_id_of_another_tenants_thread_can_be_ones_own_and_shares_nothing(
+    target: Target, alices: Possessions, mallory: httpx.Client
+) -> None:
+    thread = f"/api/v1/threads/{alices.thread_id}"
+    made = mallory.post("/api/v1/threads", json={"thread_id": alices.thread_id})
+    assert made.status_code == 201, made.text
+    try:
+        assert mallory.get(f"{thread}/messages").json()["items"] == []
+        assert mallory.get(f"{thread}/runs").json()["items"] == []
+        assert mallory.post(f"{thread}/chat", json=CHAT).json()["answer"] == f"echo {CHAT['message']}"
+        said = mallory.get(f"{thread}/messages")
+        assert [item["role"] for item in said.json()["items"]] == ["user", "assistant"]
+        assert SECRET not in said.text
+        refused(mallory.get(f"/api/v1/runs/{alices.run_id}"), 404)
+        refused(mallory.get(f"/api/v1/runs/{alices.run_id}/stream"), 404)
+    finally:
+        assert mallory.delete(thread).status_code == 204
+    with target.client() as alice:
+        kept = alice.get(f"{thread}/messages").json()["items"]
+        assert [SECRET in item["content"] for item in kept] == [True, True]
+        assert len(alice.get(f"{thread}/runs").json()["items"]) == 1
+        assert alice.get(f"/api/v1/runs/{alices.run_id}/stream").text.count("event: done") == 1
+
+
+def test_the_same_document_of_two_tenants_is_two_documents(target: Target, mallory: httpx.Client) -> None:
+    body = {"title": "Shared title", "text": "# Shared\n\nThe same words in both."}
+    with target.client() as alice:
+        hers = alice.post("/api/v1/knowledge/documents", json=body).json()
+        own = mallory.post("/api/v1/knowledge/documents", json=body).json()
+        assert own["outcome"] == "added"
+        assert own["document_id"] != hers["document_id"]
+        assert mallory.delete(f"/api/v1/knowledge/documents/{own['document_id']}").status_code == 204
+        assert alice.get(f"/api/v1/knowledge/documents/{hers['document_id']}").json()["chunks"] == hers["chunks"]
+        found = alice.post("/api/v1/knowledge/search", json={"query": "the same words in both"}).json()
+        assert hers["document_id"] in {passage["document_id"] for passage in found["passages"]}
+
+
+def test_nothing_of_alices_was_lost_to_all_of_this(target: Target, alices: Possessions) -> None:
+    with target.client() as alice:
+        assert alice.get(f"/api/v1/threads/{alices.thread_id}").json()["metadata"] == {}
+        assert alice.get(f"/api/v1/runs/{alices.run_id}").json()["status"] == "success"
+        assert SECRET in alice.get(f"/api/v1/citations/{alices.passage_id}").text
+        assert alice.get(f"/api/v1/knowledge/documents/{alices.document_id}").status_code == 200
+        assert alice.get(f"/api/v1/knowledge/jobs/{alices.job_id}").json()["status"] == "success"
+        answered = alice.post(f"/api/v1/runs/{alices.waiting_run_id}/resume", json={"answer": "yes"})
+        assert answered.json()["answer"] == "you said yes"
+
+
+# Sockets.
+
+
+def calls(alices: Possessions) -> list[tuple[str, dict[str, Any]]]:
+    thread, run = alices.thread_id, alices.run_id
+    return [
+        ("join", {"thread_id": thread}),
+        ("join", {"thread_id": thread, "after": {"run_id": run, "id": "-1"}}),
+        ("join", {"thread_id": run}),
+        ("chat", {**CHAT, "thread_id": thread}),
+        ("chat", {**CHAT, "thread_id": thread, "multitask_strategy": "rollback"}),
+        ("cancel", {"run_id": run}),
+        ("cancel", {"run_id": alices.waiting_run_id, "action": "rollback"}),
+        ("resume", {"run_id": alices.waiting_run_id, "answer": "yes"}),
+    ]
+
+
+async def test_a_websocket_gets_nothing_of_another_tenants(target: Target, alices: Possessions) -> None:
+    async with connect(target.ws_url, additional_headers={"Authorization": f"Bearer {MALLORY}"}) as socket:
+        for name, call in calls(alices):
+            await socket.send(orjson.dumps({"type": name, "ref": 1, **call}).decode())
+            async with asyncio.timeout(10):
+                heard = orjson.loads(await socket.recv())
+            assert heard["event"] == "error", heard
+            assert heard["data"]["status"] == 404
+            assert SECRET not in str(heard)
+        await socket.send('{"type": "ping"}')
+        assert orjson.loads(await socket.recv())["event"] == "pong"  # and nothing came before it
+
+
+async def test_a_socket_io_client_gets_nothing_of_another_tenants(target: Target, alices: Possessions) -> None:
+    told: list[Any] = []
+    client = socketio.AsyncClient(reconnection=False)
+    client.on("*", lambda *event: told.append(event))
+    alice = socketio.AsyncClient(reconnection=False)
+    await alice.connect(target.url, auth={"token": ALICE}, transports=["websocket"])
+    try:
+        await client.connect(target.url, auth={"token": MALLORY}, transports=["websocket"])
+        assert (await alice.call("join", {"thread_id": alices.thread_id}, timeout=10))["ok"]
+        for name, call in calls(alices):
+            answer = await client.call(name, call, timeout=10)
+            assert answer["problem"]["status"] == 404, answer
+        refusal = await client.call("typing", {"thread_id": alices.thread_id}, timeout=10)
+        assert refusal["problem"]["status"] == 409
+        assert (await client.call("leave", {"thread_id": alices.thread_id}, timeout=10))["ok"]
+        # A room of the same name is not the same room.
+        made = await client.call("chat", {**CHAT, "idempotency_key": uuid4().hex}, timeout=10)
+        assert made["thread_id"] != alices.thread_id
+        assert (await alice.call("typing", {"thread_id": alices.thread_id}, timeout=10))["ok"]
+        assert (await client.call("ping", {}, timeout=10))["ok"]
+        assert SECRET not in str(told)
+        assert alices.thread_id not in str(told)
+    finally:
+        await client.disconnect()
+        await alice.disconnect()
+
+
+async def test_sockets_are_closed_to_whoever_has_no_token(target: Target) -> None:
+    for headers, protocols in (
+        ({}, None),
+        ({"Authorization": "Bearer nobody"}, None),
+        ({"Cookie": f"token={ALICE}"}, None),
+        ({}, ["bearer"]),
+        ({}, ["bearer", "nobody"]),
+        ({}, ["bearer", ALICE, MALLORY]),
+    ):
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(
+                f"{target.ws_url}?token={ALICE}",
+                additional_headers=headers,
+                subprotocols=protocols,  # type: ignore[arg-type]  # a list of texts
+                local_addr=(target.stranger(), 0),
+            )
+        assert refusal.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("auth", [None, {}, {"token": "nobody"}, {"token": [ALICE]}, {"token": {"$ne": ""}}, [ALICE]])
+def test_socket_io_is_closed_to_whoever_has_no_token(target: Target, auth: Any) -> None:
+    with target.client(None, address=target.stranger()) as nobody:
+        opened = nobody.get("/socket.io/", params={"EIO": 4, "transport": "polling", "token": ALICE})
+        sid = orjson.loads(opened.content[1:])["sid"]
+        polling = {"EIO": 4, "transport": "polling", "sid": sid}
+        nobody.post("/socket.io/", params=polling, content=b"40" + (b"" if auth is None else orjson.dumps(auth)))
+        assert nobody.get("/socket.io/", params=polling).text.startswith("44")
+        for call in ('42["join",{"thread_id":"x"}]', '42["connect",{"asgi.scope":{}},{"token":"x"}]'):
+            nobody.post("/socket.io/", params=polling, content=call)
