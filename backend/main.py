@@ -80,13 +80,14 @@ def create_asgi(app: FastAPI) -> ASGIApp:
     whole = BearerTokenAuthMiddleware(
         whole, container.authenticator(), docs_public=settings.docs_public, cors_origins=settings.cors_origins
     )
-    whole = CORSMiddleware(
-        whole,
-        allow_origins=settings.cors_origins,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=EXPOSED,
-    )
+    if settings.cors_origins:
+        whole = CORSMiddleware(
+            whole,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED,
+        )
     return OpenAIErrorMiddleware(TrackingMiddleware(whole))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,7 +85,7 @@ class EchoModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         for word in _echo(messages):
             await asyncio.sleep(0)
-            yield ChatGenerationChunk(message=AIMessageChunk(word))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
 
 
 def _echo(messages: list[BaseMessage]) -> list[str]:
@@ -212,6 +212,14 @@ class Engine:
         """Return what was said on a thread."""
         return [message["content"].strip() for message in await self.threads.messages(ALICE, thread_id)]
 
+    async def rests(self, thread_id: UUID) -> None:
+        """Return when a thread is not busy any more."""
+
+        async def at_rest() -> bool:
+            return (await self.threads.get(ALICE, thread_id)).status != "busy"
+
+        await until(at_rest)
+
     async def count(self) -> dict[str, int]:
         """Return how many rows each table has."""
 
@@ -235,7 +243,7 @@ def request(agent: str, text: str, **options: Any) -> RunRequest:
 
 def graph_of(*nodes: Callable[..., Any], state: type = MessagesState) -> Graph:
     """Return a graph of nodes in a row."""
-    builder = StateGraph(state)
+    builder: StateGraph[Any, Any, Any, Any] = StateGraph(state)
     before = START
     for node in nodes:
         builder.add_node(node.__name__, node)
@@ -268,6 +276,13 @@ class Gate:
         self.entered.set()
         async with asyncio.timeout(10):
             await self.open.wait()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Return when something in the database has come true."""
+    async with asyncio.timeout(10):
+        while not await condition():  # noqa: ASYNC110 - the database wakes nobody
+            await asyncio.sleep(0.002)
 
 
 def data(event: Event) -> Any:
@@ -372,7 +387,6 @@ async def lite(file: SqliteDatabase, agents: Agents, clock: FakeClock) -> AsyncI
 
 
 @pytest.fixture
-def quick_abandon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick_abandon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave a node that does not stop behind after an instant."""
     monkeypatch.setattr("backend.service.run_worker.ABANDON_SECONDS", 0.05)
-    yield

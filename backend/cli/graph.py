@@ -1,5 +1,7 @@
 """`daedap graph` and `daedap new`: look at the agents, and write examples to start from."""
 
+import shutil
+import sys
 from pathlib import Path
 
 from backend.cli.terminal import command_settings, complain, out, run
@@ -41,9 +43,9 @@ def new_graph(name: str, folder: Path) -> None:
     command_settings()
     _written(scaffold.new_graph(name, folder))
     inside = "" if folder == Path() else f"cd {folder}; "
-    out().print(f"\nTest it:   {inside}python -m pytest test_{name}.py")
-    out().print(f"Serve it:  daedap serve --config {folder / 'langgraph.json'}")
-    out().print(f'Ask it:    daedap ask "Hello" --agent {name}')
+    out().print(f"\nTest it:   {inside}{_program('python')} -m pytest test_{name}.py")
+    out().print(f"Serve it:  {_program('daedap')} serve --config {folder / 'langgraph.json'}")
+    out().print(f'Ask it:    {_program("daedap")} ask "Hello" --agent {name}')
 
 
 def new_node(name: str, agent: str, after: str | None) -> None:
@@ -51,8 +53,16 @@ def new_node(name: str, agent: str, after: str | None) -> None:
     settings = command_settings()
     folder = settings.extension_dir
     _written(scaffold.new_node(name, agent, folder, registry=_registry(settings, None), after=after))
-    out().print(f"\nTest it:     python -m pytest {folder / f'test_{name}.py'}")
-    out().print(f"Look at it:  daedap graph show {agent}")
+    out().print(f"\nTest it:     {_program('python')} -m pytest {folder / f'test_{name}.py'}")
+    out().print(f"Look at it:  {_program('daedap')} graph show {agent}")
+
+
+def _program(name: str) -> Path:
+    """Return how `name` of this environment is called from here: without its folder when the shell finds it."""
+    path = Path(sys.executable).parent / name
+    if shutil.which(name) == str(path):
+        return Path(name)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _registry(settings: Settings, config: Path | None) -> GraphRegistry:

@@ -21,11 +21,13 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "file": "file", "outcome": "outcome", "chunks": "passages", "reason": "reason",
         "added": "added", "updated": "updated", "unchanged": "unchanged", "failed": "failed",
         "more": "… and {count} more", "reading": "Reading", "sum": "{total} files: {counts}; {chunks} passages.",
+        "count": "{count} {outcome}",
     },
     "ko": {
         "file": "파일", "outcome": "결과", "chunks": "구절", "reason": "이유",
         "added": "추가", "updated": "갱신", "unchanged": "그대로", "failed": "실패",
         "more": "… 외 {count}개", "reading": "읽는 중", "sum": "파일 {total}개: {counts}. 구절 {chunks}개.",
+        "count": "{outcome} {count}",
     },
 }  # fmt: skip
 _STYLES: dict[FileOutcome, str] = {"added": "green", "updated": "green", "unchanged": "dim", "failed": "red"}
@@ -93,6 +95,6 @@ def _tabulate(reports: Sequence[FileReport]) -> None:
     if len(taken) > SHOWN:
         out().print(texts["more"].format(count=len(taken) - SHOWN), style="dim")
     counted = Counter(report.outcome for report in reports)
-    counts = ", ".join(f"{count} {texts[outcome]}" for outcome, count in counted.items())
+    counts = ", ".join(texts["count"].format(count=count, outcome=texts[each]) for each, count in counted.items())
     chunks_in_all = sum(report.chunks for report in reports)
     out().print(texts["sum"].format(total=len(reports), counts=counts, chunks=chunks_in_all))

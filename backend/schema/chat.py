@@ -1,9 +1,11 @@
 """A question and its answer."""
 
+import math
 from typing import Annotated, Any, Self
 from uuid import UUID, uuid5
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -23,9 +25,36 @@ from backend.util.id_generator import new_id
 MAX_METADATA_KEYS = 64
 _MESSAGE_SPACE = UUID("0d3c8f52-1d5f-5c39-9b9a-6a1c0e6f7d21")
 
+
+def _storable(value: Any) -> Any:
+    """Return a JSON value as it is; refuse what not every database can store, the same on each of them."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise PydanticCustomError("nul", "A NUL character cannot be stored.")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise PydanticCustomError("surrogate", "Half of a surrogate pair is no character.") from None
+    elif isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise PydanticCustomError("too_large", "A whole number has at most 64 bits.")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise PydanticCustomError("not_finite", "NaN and infinity are no JSON numbers.")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _storable(key)
+            _storable(item)
+    elif isinstance(value, list):
+        for item in value:
+            _storable(item)
+    return value
+
+
+Storable = AfterValidator(_storable)
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]+$")]
 Metadata = Annotated[
-    dict[Annotated[str, StringConstraints(max_length=64)], JsonValue], Field(max_length=MAX_METADATA_KEYS)
+    dict[Annotated[str, StringConstraints(max_length=64)], JsonValue], Field(max_length=MAX_METADATA_KEYS), Storable
 ]
 
 CHAT_EXAMPLES: dict[str, Any] = {
@@ -49,10 +78,10 @@ class ChatRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    message: str | None = Field(
+    message: Annotated[str, Storable] | None = Field(
         None, description="The question, in any language; at most `MAX_QUESTION_CHARS` characters (32,000 by default)."
     )
-    input: dict[str, JsonValue] | None = Field(
+    input: Annotated[dict[str, JsonValue], Storable] | None = Field(
         None, description="The graph's whole input, instead of `message`: for graphs whose state is not a conversation."
     )
     agent: Name = Field("answer", description="Which agent; `GET /api/v1/agents` lists them.")
@@ -90,9 +119,6 @@ class ChatRequest(BaseModel):
             raise PydanticCustomError("message_or_input", "Give either a message or an input.")
         if not self.keep and self.thread_id is not None:
             raise PydanticCustomError("not_kept", "keep=false stores nothing, so it takes no thread_id.")
-        # PostgreSQL stores no NUL in text or JSON: refused here, the same on every database.
-        if _has_nul(self.message) or _has_nul(self.input) or _has_nul(self.metadata):
-            raise PydanticCustomError("nul", "A NUL character cannot be stored.")
         return self
 
     @classmethod
@@ -173,11 +199,3 @@ class ChatAnswer(BaseModel):
     usage: Usage | None = None
     output: Any = Field(None, description="The last state of a graph that is not a conversation.")
     interrupts: list[Interrupt] = Field(default_factory=list, description="What the graph waits for.")
-
-
-def _has_nul(value: JsonValue) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any("\0" in key or _has_nul(item) for key, item in value.items())
-    return isinstance(value, list) and any(map(_has_nul, value))

@@ -48,7 +48,7 @@ class DocumentCreate(BaseModel):
     source: Annotated[str, _Line, Field(max_length=500)] | None = Field(
         None, description="What names the document: the same again is a new version of it. Without it, the title does."
     )
-    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s]+$")] | None = Field(
+    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")] | None = Field(
         None, description="Where a reader finds the original."
     )
     metadata: Metadata = Field(default_factory=dict, description="For the caller's own use.")

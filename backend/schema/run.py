@@ -1,12 +1,13 @@
 """A run on the wire."""
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool
 
 from backend.dto.run import CancelAction, Run
+from backend.schema.chat import Storable
 
 WireStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
 
@@ -68,5 +69,7 @@ class ResumeRequest(BaseModel):
         extra="forbid", json_schema_extra={"example": {"answer": {"approved": True}, "stream": False}}
     )
 
-    answer: JsonValue = Field(description="What `interrupt()` returns in the graph; null is an answer too.")
+    answer: Annotated[JsonValue, Storable] = Field(
+        description="What `interrupt()` returns in the graph; null is an answer too."
+    )
     stream: StrictBool = Field(False, description="True: the events of the new run, instead of its end.")

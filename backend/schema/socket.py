@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, String
 
 from backend.dto.event import START, Cursor
 from backend.dto.run import CancelAction
-from backend.schema.chat import ChatRequest
+from backend.schema.chat import ChatRequest, Storable
 
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
 
@@ -53,7 +53,7 @@ class CancelCall(Call):
 
 class ResumeCall(Call):
     run_id: UUID
-    answer: JsonValue
+    answer: Annotated[JsonValue, Storable]
 
 
 class TypingCall(Call):

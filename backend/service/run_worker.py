@@ -304,7 +304,7 @@ class RunWorker:
         return following
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the database until it answers, for about a minute; not while draining: the next start knows what to do."""
+        """Ask the database until it answers, for some time; not while draining: the next start knows what to do."""
         for seconds in RETRY_SECONDS:
             try:
                 return await ask()

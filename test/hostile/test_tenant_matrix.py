@@ -172,12 +172,12 @@ def test_another_tenants_ids_are_not_found_on_any_route(
     target: Target, alices: Possessions, mallory: httpx.Client
 ) -> None:
     tried = 0
-    for method, template in BODIES:
+    for (method, template), body in BODIES.items():
         kinds = [kind for kind in kinds_of(template) if kind not in SHARED]
         for kind in kinds:
             for value in alices.ids().values():  # also those of another kind
                 path = template.replace(f"{{{kind}}}", value)
-                answer = mallory.request(method, path, **BODIES[method, template])
+                answer = mallory.request(method, path, **body)
                 refused(answer, 404, *([422] if value == alices.passage_id else []))  # 422: it is no UUID
                 assert SECRET not in answer.text
                 others = set(alices.ids().values()) - {value}
@@ -194,11 +194,11 @@ def test_another_tenants_thread_in_a_body_is_not_found(alices: Possessions, mall
 
 
 def test_lists_counts_and_searches_show_nothing_of_another_tenant(alices: Possessions, mallory: httpx.Client) -> None:
-    for method, template in BODIES:
+    for (method, template), body in BODIES.items():
         if method == "WEBSOCKET" or [kind for kind in kinds_of(template) if kind not in SHARED]:
             continue
         path = template.replace("{model}", "answer")
-        answer = mallory.request(method, path, **BODIES[method, template])
+        answer = mallory.request(method, path, **body)
         assert answer.status_code < 300, (path, answer.text)
         shown = orjson.dumps(_without_the_question(answer.json())).decode() if _is_json(answer) else answer.text
         assert SECRET not in shown, path

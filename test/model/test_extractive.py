@@ -182,3 +182,23 @@ def test_a_sentence_that_is_too_long_is_cut_around_what_was_asked() -> None:
 
 def test_no_text_gives_no_sentence() -> None:
     assert choose("What?", [PromptPassage(1, "title", " \n")]) == []
+
+
+SECTIONS = (
+    "We support founders from abroad.\n\nWho can apply\n\nFounders with less than seven years of business.\n\n"
+    "Returns\n\nNever\n\nHow to apply\n\nApplications are accepted until 11 December."
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Who can apply?", "Founders with less than seven years of business."),
+        ("How do I apply?", "Applications are accepted until 11 December."),
+        ("Are returns possible?", "Never"),
+    ],
+)
+def test_what_stands_below_a_heading_is_quoted_and_not_the_heading(question: str, answer: str) -> None:
+    quoted = [extract.text for extract in choose(question, [PromptPassage(1, "Membership", SECTIONS)])]
+    assert answer in quoted
+    assert not {"Who can apply", "Returns", "How to apply"} & set(quoted)

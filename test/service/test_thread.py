@@ -52,7 +52,9 @@ async def test_metadata_is_merged_and_none_takes_a_key_out(engine: Engine):
 
 async def test_changes_at_once_are_all_kept(engine: Engine):
     made = await engine.threads.create(ALICE)
-    await asyncio.gather(*(engine.threads.update(ALICE, made.thread_id, {f"k{number}": number}) for number in range(10)))
+    await asyncio.gather(
+        *(engine.threads.update(ALICE, made.thread_id, {f"k{number}": number}) for number in range(10))
+    )
     assert len((await engine.threads.get(ALICE, made.thread_id)).metadata) == 10
 
 
@@ -104,7 +106,10 @@ async def test_messages_say_who_said_what(engine: Engine):
     assert await engine.threads.messages(ALICE, thread.thread_id) == []
     await engine.end(await engine.ask("echo", "hi", thread.thread_id))
     messages = await engine.threads.messages(ALICE, thread.thread_id)
-    assert [(message["role"], message["content"]) for message in messages] == [("user", "hi"), ("assistant", "echo hi ")]
+    assert [(message["role"], message["content"]) for message in messages] == [
+        ("user", "hi"),
+        ("assistant", "echo hi "),
+    ]
     assert all(message["id"] for message in messages)
 
 

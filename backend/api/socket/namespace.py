@@ -19,6 +19,7 @@ import socketio
 from loguru import logger
 from pydantic import BaseModel, ValidationError
 from socketio.exceptions import ConnectionRefusedError as Refused
+from starlette.types import Message, Receive, Scope, Send
 
 from backend.api.socket.follow import ACK_SECONDS, CALL_SECONDS, THREAD_LIMIT, follow_thread, notice, refusal
 from backend.core.error import Conflict, DomainError, Invalid, TooMany, Unauthorized
@@ -337,6 +338,21 @@ async def _hang_up(socket: Any, *, abort: bool) -> None:
     await socket.queue.put(None)  # ends the task that writes, which closes the connection
 
 
+class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio is not typed
+    """Lets a client go whose WebSocket carries no Engine.IO packets; the library itself would fail on them."""
+
+    async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        async def packets() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive" and message.get("bytes") is None:
+                text = message.get("text") or ""
+                if not text or text[0] not in "0123456":
+                    return {"type": "websocket.disconnect", "code": 1002}
+            return message
+
+        return await super().handle_request(scope, packets, send)
+
+
 class _Json:
     """The JSON of Socket.IO's packets; what is bytes of JSON already (`orjson.Fragment`) goes in as it is."""
 
@@ -354,7 +370,7 @@ def build_socket_server(container: "Container", settings: "Settings") -> socketi
     # Garbage from clients would fill the log with traces; what fails in our handlers is logged there.
     quiet = logging.getLogger("socketio.quiet")
     quiet.setLevel(logging.CRITICAL)
-    server = socketio.AsyncServer(
+    server = _Server(
         async_mode="asgi",
         # Calls of one client are handled in order, and it is not read further meanwhile.
         async_handlers=False,

@@ -46,6 +46,8 @@ _END = re.compile(
 _NO_END = re.compile(r"(?:^|\s)(?:\d{1,3}|[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|e\.g|i\.e|cf|approx)\.$")
 """What ends in a full stop and is no sentence: a list's number, an initial, an abbreviation."""
 _BULLET = re.compile(r"^(?:[-*•·○●◦▪■□▶☞※>]+|#{1,6})\s+|^\|\s*")
+_HEADING = re.compile(r"(?:\A|\n[ \t]*\n)((?![-*•·○●◦▪■□▶☞※>|])[^\n\d:]{1,30})(?=\n[ \t]*\n\s*\S)")
+"""A short line alone between empty ones: the passages' headings stand so, without their marks."""
 _REFERENCE = re.compile(r"\s?\[\d{1,3}\]")
 _WORD = re.compile(r"[가-힣]+|[A-Za-z]+|\d+(?:[.,:]\d+)*")
 _ASKS = re.compile(r"[?？]\s*$")
@@ -114,6 +116,7 @@ class _Sentence:
     text: str
     index: int
     features: frozenset[str]
+    heading: bool
     score: float = 0.0
 
 
@@ -123,13 +126,16 @@ def choose(question: str, passages: Sequence[PromptPassage]) -> list[Extract]:
     firsts: list[int] = []
     for passage in passages:
         firsts.append(len(sentences))
-        sentences += [_Sentence(text, passage.index, _features(text)) for text in split_sentences(passage.text)]
+        headings = _headings(passage.text)
+        sentences += [
+            _Sentence(text, passage.index, _features(text), text in headings) for text in split_sentences(passage.text)
+        ]
     if not sentences:
         return []
     weights = _weights(question, sentences)
     _score(question, passages, sentences, firsts, weights)
     chosen: list[_Sentence] = []
-    for sentence in sorted(sentences, key=lambda each: -each.score):
+    for sentence in sorted((each for each in sentences if not each.heading), key=lambda each: -each.score):
         if chosen and (sentence.score < chosen[0].score * _NEAR or sentence.score <= 0):
             break
         if _ASKS.search(sentence.text) or any(_repeats(sentence, other) for other in chosen):
@@ -158,6 +164,18 @@ def split_sentences(text: str) -> list[str]:
             found.append(held)
             held = ""
     return [" ".join(sentence.split()) for sentence in found]
+
+
+def _headings(text: str) -> set[str]:
+    """Return the headings of `text`, which say what is asked and never what is answered."""
+    found: set[str] = set()
+    end = -1
+    for match in _HEADING.finditer(text):
+        # What stands right below a heading is what it announces, however short.
+        if match.start() != end and not _CLOSED.search(match[1]):
+            found.add(" ".join(match[1].split()))
+            end = match.end()
+    return found
 
 
 def without_references(text: str) -> str:

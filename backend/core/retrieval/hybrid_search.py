@@ -6,6 +6,8 @@ for questions about articles. How much meaning weighs is decided by what is know
 
 - Short messages (tickets, chat) say the same in other words: meaning decides.
 - In articles, words decide, and meaning weighs more the less of the question's words were found.
+- When the question and what is nearest to it are in different languages, the words they share are accidents: meaning
+  decides.
 """
 
 import asyncio
@@ -21,7 +23,16 @@ from backend.core.retrieval.base import (
     VectorIndex,
     VectorIndexes,
 )
-from backend.core.retrieval.evidence import coverage, gate_for, weights
+from backend.core.retrieval.evidence import (
+    Signs,
+    acronyms,
+    coverage,
+    gates_for,
+    is_korean_question,
+    is_korean_text,
+    lift,
+    weights,
+)
 from backend.core.retrieval.tokenizer import numbers, question_terms, terms
 from backend.dto.knowledge import Passage, Retrieval
 
@@ -33,6 +44,8 @@ MERGED = 3
 """Most passages of a document that are merged into one."""
 WITNESSES = 3
 """Best passages among which the evidence is looked for."""
+NEAREST = 10
+"""Passages nearest in meaning whose language is compared with the question's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,8 @@ class Weights:
 
 ARTICLES = Weights(least=0.2, most=0.5)
 MESSAGES = Weights(least=0.75, most=0.75, title=0.0)
+FOREIGN = Weights(least=0.8, most=0.8)
+"""Across languages. The right notice comes first for 12 of 14 English questions, not 8."""
 MESSAGE_CHARS = 200
 """A corpus whose passages are shorter on average holds messages."""
 
@@ -68,10 +83,7 @@ class Ranking:
     """All candidates of a search, best first, before any are merged."""
 
     passages: tuple[Passage, ...]
-    coverage: float
-    """Share of the question, by the weight of its words, that stands in one of the best passages."""
-    cosine: float
-    """Likeness in meaning of the best passages' nearest."""
+    signs: Signs
     evidence: float
     enough: bool
 
@@ -80,7 +92,7 @@ class Ranking:
         return tuple(_merged(self.passages, limit))
 
 
-NOTHING = Ranking(passages=(), coverage=0.0, cosine=0.0, evidence=0.0, enough=False)
+NOTHING = Ranking(passages=(), signs=Signs("same", coverage=0.0, cosine=0.0), evidence=0.0, enough=False)
 
 
 class HybridSearch:
@@ -103,7 +115,7 @@ class HybridRetriever:
         self._passages = passages
         self._vectors = vectors
         self._embedder = embedder
-        self._gate = gate_for(embedder.key)
+        self._gates = gates_for(embedder.key)
 
     async def retrieve(self, query: str, *, limit: int = 6) -> Retrieval:
         ranking = await self.rank(query)
@@ -129,18 +141,29 @@ class HybridRetriever:
         if not found:
             return NOTHING
         weight = weights(asked, matches.frequencies, matches.statistics.passages)
-        covered = _covered(weight, [hit.passage for hit in matches.hits[:1]])
-        ranked = _fused(found, query, weights_for(matches.statistics), covered)
-        best = ranked[:WITNESSES]
-        covered, cosine = _covered(weight, best), max(passage.vector_score for passage in best)
-        evidence = self._gate.evidence(covered, cosine)
-        return Ranking(
-            passages=tuple(ranked),
-            coverage=covered,
-            cosine=cosine,
-            evidence=evidence,
-            enough=evidence >= self._gate.threshold,
-        )
+        weigh = weights_for(matches.statistics)
+        nearest = sorted(found, key=lambda passage: -passage.vector_score)[:NEAREST]
+        if _foreign(query, nearest):
+            ranked = _fused(found, query, FOREIGN, 0.0)
+            best = ranked[:WITNESSES]
+            names = {term: weight[term] for term in acronyms(query) & weight.keys()}
+            signs = Signs(
+                rule="foreign messages" if weigh is MESSAGES else "foreign",
+                coverage=_covered(weight, best),
+                cosine=lift([passage.vector_score for passage in nearest], matches.statistics.passages),
+                acronyms=_covered(names, best),
+            )
+        else:
+            ranked = _fused(found, query, weigh, _covered(weight, [hit.passage for hit in matches.hits[:1]]))
+            best = ranked[:WITNESSES]
+            signs = Signs(
+                rule="same",
+                coverage=_covered(weight, best),
+                cosine=max(passage.vector_score for passage in best),
+            )
+        gate = self._gates[signs.rule]
+        evidence = gate.evidence(signs)
+        return Ranking(passages=tuple(ranked), signs=signs, evidence=evidence, enough=evidence >= gate.threshold)
 
     async def _nearest(self, query: str) -> list[tuple[str, float]]:
         (vector,) = await self._embedder.embed([query])
@@ -162,6 +185,13 @@ class HybridRetriever:
             )
             for passage in (*(hit.passage for hit in hits), *meant)
         ]
+
+
+def _foreign(query: str, nearest: Sequence[Passage]) -> bool:
+    """Return whether most of the passages are in another language than the question."""
+    korean = is_korean_question(query)
+    other = sum(is_korean_text(_whole(passage)) != korean for passage in nearest)
+    return other * 2 > len(nearest)
 
 
 def _covered(weight: dict[str, float], passages: Sequence[Passage]) -> float:

@@ -17,11 +17,18 @@ class Encoder(Protocol):
 
     @property
     def modes(self) -> Sequence[str]:
-        """The stream modes that it reads."""
+        """The stream modes that it reads by `feed`."""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it wants messages while they are written."""
 
     def start(self, model: str) -> None: ...
 
     def feed(self, mode: str, payload: Any) -> None: ...
+
+    def message(self, message: Any, metadata: Mapping[str, Any]) -> None:
+        """Take a message of a node, or a piece of one that is being written."""
 
     def finish(self, status: str, usage: Usage) -> dict[str, Any]:
         """Return the data of the run's last event, `done`; it is written when the end is recorded."""
@@ -36,7 +43,8 @@ class ChatEncoder:
 
     def __init__(self, channel: Channel, run: Run, *, stored: bool, streamed: bool = True) -> None:
         """`streamed` False spares the tokens: who waits for the end alone does not need them."""
-        self.modes: Sequence[str] = ("messages", "custom", "values") if streamed else ("values",)
+        self.modes: Sequence[str] = ("custom", "values") if streamed else ("values",)
+        self.streamed = streamed
         self._channel = channel
         self._run = run
         self._ids = {
@@ -54,9 +62,7 @@ class ChatEncoder:
         )
 
     def feed(self, mode: str, payload: Any) -> None:
-        if mode == "messages":
-            self._message(*payload)
-        elif mode == "custom":
+        if mode == "custom":
             self._custom(payload)
         else:
             self._state(payload)
@@ -80,7 +86,7 @@ class ChatEncoder:
             done["interrupts"] = self.interrupts
         return done
 
-    def _message(self, message: Any, metadata: Mapping[str, Any]) -> None:
+    def message(self, message: Any, metadata: Mapping[str, Any]) -> None:
         if isinstance(message, ToolMessage):
             self._say("tool", {"name": message.name, "id": message.tool_call_id, "status": message.status})
             return
@@ -117,7 +123,8 @@ class ChatEncoder:
         self._values = values
 
     def _say(self, name: str, data: Mapping[str, Any]) -> None:
-        self._channel.append(name, encode(data))
+        if self.streamed:
+            self._channel.append(name, encode(data))
 
 
 def encode(data: Any) -> bytes:

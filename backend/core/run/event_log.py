@@ -238,20 +238,13 @@ class EventLog:
         behind = channel is None or not self._reaches(channel, after)
         while True:
             if behind:
-                kept = await self._store.after(tenant_id, run_id, after)
-                for event in kept:
-                    if _gap(after, event.cursor):
-                        raise Gone("The events after this one are no longer kept.")
-                    after = event.cursor
+                kept = await self._kept(tenant_id, run_id, after, ended=ended and channel is None)
                 if kept:
+                    after = kept[-1].cursor
                     yield kept
                     if kept[-1].ends_run:
                         return
-                elif channel is None:
-                    last = await self._store.last(tenant_id, run_id)
-                    if ended and (last is None or after < last):
-                        raise Gone("The events of this run are no longer kept.")
-                elif after < channel.forgotten:
+                elif channel is not None and after < channel.forgotten:
                     raise Gone("The events after this one are no longer kept.")
             if channel is None:
                 return
@@ -263,6 +256,20 @@ class EventLog:
                 behind = True
             else:
                 return
+
+    async def _kept(self, tenant_id: str, run_id: UUID, after: Cursor, *, ended: bool) -> list[Event]:
+        """Return what the store has behind `after`, if nothing is missing in it."""
+        kept = await self._store.after(tenant_id, run_id, after)
+        before = after
+        for event in kept:
+            if _gap(before, event.cursor):
+                raise Gone("The events after this one are no longer kept.")
+            before = event.cursor
+        if not kept and ended:
+            last = await self._store.last(tenant_id, run_id)
+            if last is None or after < last:
+                raise Gone("The events of this run are no longer kept.")
+        return kept
 
     @staticmethod
     def _reaches(channel: Channel, after: Cursor) -> bool:

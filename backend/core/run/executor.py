@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, cast
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -14,9 +13,11 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from backend.core.graph.context import Context
+from backend.core.model.usage_meter import UsageMeter
 from backend.core.retrieval.base import Retriever
 from backend.core.run.encoder import ChatEncoder, Encoder
 from backend.core.run.event_log import Channel
+from backend.core.run.message_handler import MessageHandler
 from backend.dto.agent import AgentInfo
 from backend.dto.run import Run
 from backend.dto.thread import ThreadStatus
@@ -34,16 +35,9 @@ class Graphs(Protocol):
 class Models(Protocol):
     def get(self, alias: str | None = None) -> BaseChatModel: ...
 
-    def meter(self, alias: str | None = None) -> "Meter": ...
+    def meter(self, alias: str | None = None) -> UsageMeter: ...
 
     def is_extractive(self, alias: str | None = None) -> bool: ...
-
-
-class Meter(Protocol):
-    """A callback handler that counts."""
-
-    @property
-    def usage(self) -> Usage: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +109,7 @@ class Attempt:
         saver: BaseCheckpointSaver[str] | None,
         graph: CompiledStateGraph[Any, Any, Any, Any],
         context: Context | None,
-        meter: Meter,
+        meter: UsageMeter,
     ) -> None:
         self._run = run
         self._saver = saver
@@ -147,11 +141,12 @@ class Attempt:
             # With its own run id in the metadata of the last checkpoint, LangGraph takes a run up again where that
             # checkpoint stands and does not apply the input twice (langgraph PR 3668).
             "metadata": {"run_id": str(run.run_id)},
-            "callbacks": [cast(BaseCallbackHandler, self._meter)],
+            "callbacks": [MessageHandler(encoder.message, self._meter) if encoder.streamed else self._meter],
             "recursion_limit": request.recursion_limit,
         }
         encoder.start(request.model or "default")
-        stream = self._graph.copy({"checkpointer": saver}).astream(
+        graph = self._graph if saver is None else self._graph.copy({"checkpointer": saver})
+        stream = graph.astream(
             await self._input(config),
             config,
             context=self._context,

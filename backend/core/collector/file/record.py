@@ -13,12 +13,7 @@ _MAX_DEPTH = 32
 
 
 def read_json(text: str, name: str, limits: Limits) -> ParsedDocument:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise refused("syntax", line=error.lineno, detail=error.msg) from error
-    except RecursionError as error:
-        raise refused("too_deep") from error
+    value = _loads(text, 1)
     outline = Outline(limits)
     _write(outline, value if isinstance(value, list) else [value], limits)
     return ParsedDocument(name, outline.sections(), "application/json")
@@ -32,15 +27,22 @@ def read_jsonl(text: str, name: str, limits: Limits) -> ParsedDocument:
             continue
         if len(values) >= limits.max_rows:
             raise refused("too_many_rows", limit=limits.max_rows)
-        try:
-            values.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise refused("syntax", line=number, detail=error.msg) from error
-        except RecursionError as error:
-            raise refused("too_deep") from error
+        values.append(_loads(line, number))
     outline = Outline(limits)
     _write(outline, values, limits)
     return ParsedDocument(name, outline.sections(), "application/jsonl")
+
+
+def _loads(text: str, line: int) -> Any:
+    """Return the value of a text that begins on `line` of its file."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise refused("syntax", line=line + error.lineno - 1, detail=error.msg) from error
+    except ValueError as error:  # Python reads no number of more than 4300 digits
+        raise refused("syntax", line=line, detail="a number has too many digits") from error
+    except RecursionError as error:
+        raise refused("too_deep") from error
 
 
 def _write(outline: Outline, values: Iterable[Any], limits: Limits) -> None:

@@ -3,7 +3,7 @@ from langgraph.runtime import Runtime
 from backend.core.graph.answer.chain_builder import CHAINS
 from backend.core.graph.answer.graph_state import GraphState, Update
 from backend.core.graph.context import Context
-from backend.core.graph.conversation import citation, history_of, question_of
+from backend.core.graph.conversation import history_of, question_of
 from backend.core.graph.passage_prompt import presented, render
 from backend.util.language import language
 
@@ -16,9 +16,6 @@ async def generate(state: GraphState, runtime: Runtime[Context]) -> Update:
     """Write the answer from the passages. Reads `messages` and `documents`, writes the answer."""
     question = question_of(state["messages"]).text.strip()
     passages = presented(state["documents"])
-    # Before the first word, so that a reader sees what [1] is when it comes. Which ones are cited shows at the end.
-    for passage in passages:
-        runtime.stream_writer({"type": "citation", **citation(passage.index, state["documents"][passage.index - 1])})
     chain = CHAINS.generate(runtime.context.model, language(question))
     # The extractive model picks sentences by the words of what it is asked: the standalone form tells it more.
     asked = question if runtime.context.has_llm else state["query"]
