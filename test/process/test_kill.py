@@ -271,7 +271,7 @@ async def life(folder: Path, seed: int, deaths: int) -> int:
     return int(made[1] - made[0])
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(420)  # a machine with other work starts a server in ten seconds rather than two
 async def test_a_server_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_path: Path):
     """Two servers, each killed at ten random moments and stopped once, with runs waiting, running, ending and read."""
     seed = int(os.environ.get("KILL_SEED") or SystemRandom().randrange(10**6))

@@ -1,7 +1,8 @@
 """What the evidence gate decides over the shipped corpus, with the shipped vectors, as a first start has them.
 
 `gate_questions.json` holds questions that the notices answer, in Korean and in English, and questions from outside. The
-constants of the gate were fitted with the even ones; the bounds here are for the odd ones, which nothing was fitted to.
+constants of the gate were fitted with the even ones, and the bounds here are for the odd ones. Which signs the gate
+weighs was decided with all of them in view, so a bound is what must not get worse, not an estimate for other questions.
 """
 
 import asyncio

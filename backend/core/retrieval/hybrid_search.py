@@ -68,7 +68,7 @@ class Weights:
 ARTICLES = Weights(least=0.2, most=0.5)
 MESSAGES = Weights(least=0.75, most=0.75, title=0.0)
 FOREIGN = Weights(least=0.8, most=0.8)
-"""Across languages. The right notice comes first for 12 of 14 English questions, not 8."""
+"""Across languages. The right notice comes first for 12 of 14 English questions, not 7."""
 MESSAGE_CHARS = 200
 """A corpus whose passages are shorter on average holds messages."""
 
