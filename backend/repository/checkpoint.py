@@ -26,7 +26,7 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.serde.types import INTERRUPT
+from langgraph.checkpoint.serde.types import INTERRUPT, RESUME
 from langgraph.checkpoint.sqlite.utils import load_pending_writes
 from sqlalchemy import Connection, text
 
@@ -90,6 +90,9 @@ _OLDER = "WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id < 
 _PRUNE = (_sql(f"DELETE FROM checkpoints {_OLDER}"), _sql(f"DELETE FROM writes {_OLDER}"))
 _HEADS = _sql(
     "SELECT checkpoint_ns, max(checkpoint_id) FROM checkpoints WHERE thread_id = :thread GROUP BY checkpoint_ns"
+)
+_DROP_ANSWERS = _sql(
+    "DELETE FROM writes WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id = :id AND channel = :channel"
 )
 _COPY = (
     _sql(
@@ -323,6 +326,17 @@ class Checkpointer(BaseCheckpointSaver[str]):
     def waits_in(self, connection: Connection, thread_id: object) -> bool:
         """Return whether a thread stands at an interrupt, as a part of a larger unit of work."""
         return bool(_WAITS.run(connection, {"thread": self._key(thread_id), "channel": INTERRUPT}))
+
+    def drop_answers_in(self, connection: Connection, thread_id: object) -> None:
+        """Forget the answers that wait at the thread's head, as a part of a larger unit of work.
+
+        LangGraph keeps the answer of a run that is cancelled while its node works, and gives it, not the next one, to
+        the node that asks again: a rejection would then act as the approval before it. So a stopped run takes its
+        answer back; of several interrupts, those answered before must be answered again.
+        """
+        thread = self._key(thread_id)
+        for ns, head in _HEADS.run(connection, {"thread": thread}):
+            _DROP_ANSWERS.run(connection, {"thread": thread, "ns": ns, "id": head, "channel": RESUME})
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         params = {"source": self._key(source_thread_id), "target": self._key(target_thread_id)}

@@ -191,6 +191,8 @@ class RunLedger:
             if outcome.usage is not None and outcome.usage.calls:
                 UsageRepository(connection, run.tenant_id).add(run.run_id, run.user_id, outcome.usage, now)
             stopped = outcome.status in {"interrupted", "timeout"}
+            if stopped and run.request.has_resume:
+                self._saver(run).drop_answers_in(connection, run.thread_id)
             status = self._left(connection, run) if stopped else outcome.thread_status
             return self._hand_over(connection, run, status, now)
 
@@ -300,6 +302,8 @@ class RunLedger:
                 given_up = replace(run, status="interrupted", result=_cancelled(run))
             else:
                 given_up = self._end_without_attempt(connection, run, "interrupted", "done", _cancelled(run), now)
+            if run.request.has_resume:
+                self._saver(run).drop_answers_in(connection, run.thread_id)
             self._hand_over(connection, run, self._left(connection, run), now)
             return given_up
         lost = {

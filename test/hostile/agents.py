@@ -17,7 +17,8 @@ def _graph(node: Any) -> Any:
 
 
 async def _echo(state: MessagesState) -> dict[str, Any]:
-    return {"messages": [AIMessage(f"echo {state['messages'][-1].text}")]}
+    said = state.get("messages")
+    return {"messages": [AIMessage(f"echo {said[-1].text}" if said else "nothing was said")]}
 
 
 async def _ask(state: MessagesState) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -164,12 +164,17 @@ def attacked(folder: Path, **variables: str) -> Iterator[Target]:
             _until_ready(url, process, log)
             yield Target(url, log, process)
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _stop(process)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    for patience in (0.5, 20):  # the second signal ends what the first one waits for
+        process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+            return
+    process.kill()
+    process.wait()
 
 
 def _until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

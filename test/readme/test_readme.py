@@ -104,7 +104,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     (folder / ".venv").symlink_to(sys.prefix)
     files = {
         "contracts/supply.md": "# Supply\n\n## Payment\n\nThe buyer has to pay within 30 days of the invoice.\n",
-        "계약서/공급.md": "# 공급 계약서\n\n## 대금 지급\n\n구매자는 세금계산서를 받은 날부터 30일 이내에 대금을 지급한다.\n",
+        "계약서/공급.md": "# 공급 계약서\n\n## 대금 지급\n\n구매자는 대금을 30일 이내에 지급한다.\n",
         "documents/quota.md": "# Quota\n\nThe export quota of Gabon for zebrawood is 417 tonnes a year.\n",
     }
     for name, text in files.items():

@@ -353,7 +353,23 @@ async def test_an_answer_that_is_cancelled_leaves_the_question_to_be_answered_ag
         asked = request("ask", "", resume="no", has_resume=True)
         again = await engine.end(await engine.runs.start(ALICE, asked, thread_id=run.thread_id))
         assert again.status == "success"
+        assert again.result is not None
+        assert again.result["answer"] == "so no"
         assert (await engine.threads.get(ALICE, run.thread_id)).status == "idle"
+
+
+async def test_null_is_an_answer_like_any_other(engine: Engine):
+    async def ask(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(f"so {interrupt('really?')}")]}
+
+    engine.agents.graphs["ask"] = graph_of(ask)
+    run = await engine.ask("ask", "hi")
+    await engine.end(run)
+
+    again = await engine.end(await engine.runs.resume(ALICE, run.run_id, None))
+
+    assert again.result is not None
+    assert again.result["answer"] == "so None"
 
 
 # --- death and recovery
