@@ -92,7 +92,8 @@ _HEADS = _sql(
     "SELECT checkpoint_ns, max(checkpoint_id) FROM checkpoints WHERE thread_id = :thread GROUP BY checkpoint_ns"
 )
 _DROP_ANSWERS = _sql(
-    "DELETE FROM writes WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id = :id AND channel = :channel"
+    "DELETE FROM writes WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id = :id"
+    " AND channel = :channel"
 )
 _COPY = (
     _sql(
