@@ -1,5 +1,6 @@
 """Fixtures that the whole suite shares: real servers, started once and only when a test asks for them."""
 
+import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -48,3 +49,11 @@ async def postgres_url(postgres_server: str) -> str:
     finally:
         await connection.close()
     return f"{postgres_server}/{name}"
+
+
+@pytest.fixture(autouse=True)
+def _same_import_path() -> Iterator[None]:
+    """What a `langgraph.json` or an extension folder of one test puts on the path is not found by the next."""
+    before = sys.path[:]
+    yield
+    sys.path[:] = before

@@ -67,7 +67,7 @@ class DocumentStore:
         """Return the document when it is there with just this content."""
         document_id = _id(tenant_id, source)
         document = await self._db.read(lambda c: DocumentRepository(c, tenant_id).find(document_id))
-        return document if document is not None and document.sha256 == digest else None
+        return document if document is not None and await self._holds(tenant_id, document, digest) else None
 
     async def put(self, tenant_id: str, documents: Sequence[Incoming]) -> list[tuple[FileOutcome, Document]]:
         """Keep each document, several at once being quicker; return what became of each, in order.
@@ -85,7 +85,7 @@ class DocumentStore:
             changed: list[tuple[Incoming, Document]] = []
             for document_id, incoming in zip(ids, documents, strict=True):
                 old = known.get(document_id)
-                if old is not None and old.sha256 == incoming.digest:
+                if old is not None and await self._holds(tenant_id, old, incoming.digest):
                     results.append(("unchanged", old))
                     continue
                 new = self._row(tenant_id, document_id, incoming, old)
@@ -111,6 +111,12 @@ class DocumentStore:
     def passages(self, tenant_id: str) -> PassageIndex:
         """Return the passages of one tenant, to be read."""
         return self._passages.of(tenant_id)
+
+    async def _holds(self, tenant_id: str, document: Document, digest: str) -> bool:
+        """Whether just this content can be found: somebody may have deleted the indexes, to have them made anew."""
+        if document.sha256 != digest:
+            return False
+        return len(await self.passages(tenant_id).ids(str(document.document_id))) == document.chunks
 
     async def _write(self, tenant_id: str, changed: Sequence[tuple[Incoming, Document]]) -> dict[UUID, Document]:
         await self._put_rows(tenant_id, [row for _, row in changed])

@@ -66,12 +66,12 @@ class Target:
 
     def raw(self, data: bytes, *, wait: float = 5.0, half_close: bool = True) -> bytes:
         """Send bytes as they are, and return all that comes back."""
+        answer = b""
         with socket.create_connection(("127.0.0.1", self.port), timeout=wait) as connection:
             try:
                 connection.sendall(data)
                 if half_close:
                     connection.shutdown(socket.SHUT_WR)
-                answer = b""
                 while part := connection.recv(65536):
                     answer += part
             except (TimeoutError, ConnectionResetError, BrokenPipeError):

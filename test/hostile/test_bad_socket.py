@@ -271,13 +271,14 @@ async def test_whoever_speaks_no_engine_io_is_let_go(target: Target, text: str) 
 async def test_garbage_bytes_and_floods_end_their_own_connection_alone(target: Target) -> None:
     async with socket_io(target) as good:
         await packet(good, "40")
-        for flood in (
+        floods: list[list[str | bytes]] = [
             [os.urandom(500)] * 20,
             ["42" + '["ping",' + "1" * MESSAGE_BYTES + "]"],
             ["451-" + '["chat",{"_placeholder":true,"num":0}]', *[b"\0" * 1000] * 50],
             ["459999-" + '["chat",{"_placeholder":true,"num":0}]'],
             ["2"] * 2000,
-        ):
+        ]
+        for flood in floods:
             async with socket_io(target) as bad:
                 await packet(bad, "40")
                 try:

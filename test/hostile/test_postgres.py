@@ -72,7 +72,7 @@ def test_what_postgresql_cannot_store_is_refused_and_never_a_failure(target: Tar
         for before in ("____" * 8, "A" * 32, "f_" * 16, "AAAA" * 7 + "____"):
             assert alice.get("/api/v1/knowledge/documents", params={"before": before}).status_code in {200, 422}
         for key in ("k" * 255, "'; --", "%s", "\\"):
-            body = {"message": "hi", "agent": "echo"}
-            assert alice.post("/api/v1/chat", json=body, headers={"Idempotency-Key": key}).status_code == 200
+            asked = {"message": "hi", "agent": "echo"}
+            assert alice.post("/api/v1/chat", json=asked, headers={"Idempotency-Key": key}).status_code == 200
         for name in ("a\x01b.md", "\x7f.md", "a" * 255 + ".md"):
             assert alice.post("/api/v1/knowledge/upload", files=[("files", (name, b"# A\n\nB."))]).status_code == 202

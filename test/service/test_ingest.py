@@ -1,6 +1,7 @@
 """Ingestion jobs: what is taken in, watched, cancelled, and gone on with after a kill."""
 
 import asyncio
+import shutil
 import signal
 import sys
 import unicodedata
@@ -113,6 +114,18 @@ async def test_what_is_unchanged_is_left_alone_and_what_changed_replaces_its_pas
     assert chunks == passages == vectors
     found = await library.knowledge.search(ALICE, "전혀 다른 내용", limit=20)
     assert [passage.title for passage in found.passages if "다른 내용" in passage.text] == ["새 제목"]
+
+
+async def test_indexes_that_were_deleted_are_made_again_from_the_same_files(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "docs", 4)
+    async with open_library(tmp_path / "data") as library:
+        await library.take_in(folder)
+        before = await library.counts()
+    shutil.rmtree(tmp_path / "data" / "keyword")
+    async with open_library(tmp_path / "data") as library:
+        again = await library.take_in(folder)
+        assert set(outcomes(again).values()) == {"updated"}
+        assert await library.counts() == before
 
 
 async def test_the_same_content_back_again_is_not_taken_for_unchanged(library: Library) -> None:

@@ -29,7 +29,7 @@ _NOTE: dict[Language, str] = {
     "en": "No language model is configured: these are sentences taken from the sources as they stand.",
 }
 _FAR: dict[Language, str] = {
-    "ko": "질문과 같은 낱말이 있는 문장은 없습니다. 가장 가까운 자료는 이렇습니다.",
+    "ko": "질문에 쓰인 낱말이 들어 있는 문장은 없습니다. 가장 가까운 내용은 다음과 같습니다.",
     "en": "No sentence shares a word with the question. The closest source says:",
 }
 _EMPTY: dict[Language, str] = {

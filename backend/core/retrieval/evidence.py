@@ -100,6 +100,8 @@ def coverage(weight: Mapping[str, float], text: str) -> float:
 
 _CHANCE = 0.06
 """How far the cosines of a question with passages that have nothing to do with it are spread."""
+_LEAST_DRAWN = 100
+"""Passages below which chance is not taken to shrink: the nearest of one is near to everything."""
 
 
 def lift(cosines: Sequence[float], passages: int) -> float:
@@ -110,7 +112,7 @@ def lift(cosines: Sequence[float], passages: int) -> float:
     """
     if not cosines:
         return 0.0
-    return (cosines[0] + cosines[-1]) / 2 - _CHANCE * math.sqrt(2 * math.log(max(passages, 1)))
+    return (cosines[0] + cosines[-1]) / 2 - _CHANCE * math.sqrt(2 * math.log(max(passages, _LEAST_DRAWN)))
 
 
 _ACRONYM = re.compile(r"(?<![A-Za-z])[A-Z]{3,}(?![A-Za-z])")

@@ -9,12 +9,12 @@ REFUSAL: dict[Language, str] = {
     "ko": (
         "죄송합니다. 등록된 문서에서 이 질문에 답할 만한 근거를 찾지 못했습니다."
         " 저는 등록된 문서의 내용만 출처와 함께 답해 드립니다."
-        " 제도나 공고의 이름처럼 찾으시는 내용을 조금 더 구체적으로 적어 주시면 다시 찾아보겠습니다."
+        " 찾으시는 대상의 이름을 넣는 등 조금 더 구체적으로 적어 주시면 다시 찾아보겠습니다."
     ),
     "en": (
         "I'm sorry, I found nothing in the available documents that answers this."
         " I answer only from those documents, and name my sources."
-        " If you tell me a little more, such as the name of the programme or notice you mean, I will look again."
+        " If you tell me a little more, such as the name of what you mean, I will look again."
     ),
 }
 
