@@ -97,6 +97,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     container: Container = app.state.container
     settings = container.settings()
     async with AsyncExitStack() as stack:
+        gc.disable()  # as for the imports: what is opened stays
+        stack.callback(gc.enable)
         folder = container.data_folder()
         folder.claim(container.url())
         stack.callback(folder.release)
@@ -117,6 +119,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # What was made by now stays: later collections need not look at it, and so do not stop the streams for it.
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
+        gc.enable()
         logger.info("ready on {url}", url=container.url())
         yield
 
