@@ -157,7 +157,7 @@ class RunService:
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
         """
-        await self._executor.check(request.agent, request.model)
+        await self._executor.check(request)
         async with self._worker.stateless(self._passing(principal, request)) as channel:
             async for batch in channel.follow(START):
                 yield batch
@@ -168,7 +168,7 @@ class RunService:
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
         """
-        await self._executor.check(request.agent, request.model)
+        await self._executor.check(request)
         return await self._worker.answer(self._passing(principal, request))
 
     def _passing(self, principal: Principal, request: RunRequest) -> Run:
@@ -243,7 +243,7 @@ class RunService:
                 coming.cancel()
 
     async def _check(self, request: RunRequest) -> None:
-        await self._executor.check(request.agent, request.model)
+        await self._executor.check(request)
         try:
             orjson.dumps(request)
         except TypeError as error:

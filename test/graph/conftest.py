@@ -28,12 +28,13 @@ class ScriptedModel(GenericFakeChatModel):
 
     def _stream(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         line = self._generate(messages).generations[0].message
+        assert isinstance(line, AIMessage)
         calls = [
             tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=place)
             for place, call in enumerate(line.tool_calls)
         ]
         for word in re.split(r"(?<=\s)", line.text):
-            yield ChatGenerationChunk(message=AIMessageChunk(word, tool_call_chunks=calls))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word, tool_call_chunks=calls))
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> "ScriptedModel":
         return self

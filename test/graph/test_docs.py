@@ -16,7 +16,9 @@ DOCS = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding=
 @pytest.fixture
 def sample(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    name, source = re.search(r"```python\n# (extension/\w+\.py)\n(.*?)```", DOCS, re.DOTALL).groups()
+    found = re.search(r"```python\n# (extension/\w+\.py)\n(.*?)```", DOCS, re.DOTALL)
+    assert found is not None
+    name, source = found.groups()
     (tmp_path / "extension").mkdir()
     (tmp_path / name).write_text(source, encoding="utf-8")
     return tmp_path / name

@@ -6,12 +6,16 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, cast
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import convert_to_messages
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels import BinaryOperatorAggregate
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.types import INTERRUPT
+from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
+from backend.core.error import Invalid
 from backend.core.graph.context import Context
 from backend.core.model.usage_meter import UsageMeter
 from backend.core.retrieval.base import Retriever
@@ -19,7 +23,7 @@ from backend.core.run.encoder import ChatEncoder, Encoder
 from backend.core.run.event_log import Channel
 from backend.core.run.message_handler import MessageHandler
 from backend.dto.agent import AgentInfo
-from backend.dto.run import Run
+from backend.dto.run import Run, RunRequest
 from backend.dto.thread import ThreadStatus
 from backend.dto.usage import Usage
 
@@ -69,14 +73,17 @@ class RunExecutor:
         self._clock = clock
         self._max_tokens = max_tokens
 
-    async def check(self, agent: str, model: str | None) -> None:
-        """Make sure that a run with these can begin at once.
+    async def check(self, request: RunRequest) -> None:
+        """Make sure that a run for the request can begin at once.
 
         Raises:
             AgentNotFound, InvalidGraph, UnsupportedModel: it could not.
+            Invalid: its messages are none.
         """
-        await self._graphs.prepare(agent)
-        self._models.get(model)
+        await self._graphs.prepare(request.agent)
+        self._models.get(request.model)
+        if isinstance(request.input, Mapping) and "messages" in request.input:
+            check_messages(request.input["messages"], self._graphs.get(request.agent))
 
     def attempt(
         self, run: Run, channel: Channel, saver: BaseCheckpointSaver[str] | None, *, streamed: bool = True
@@ -186,6 +193,31 @@ class Attempt:
             writes = [value for _, channel, value in last.pending_writes or () if channel == INTERRUPT]
             return Command(resume={interrupt.id: None for interrupts in writes for interrupt in interrupts})
         return Command(resume=request.resume)
+
+
+def check_messages(messages: Any, graph: CompiledStateGraph[Any, Any, Any, Any]) -> None:
+    """Make sure that a graph that keeps messages can take these.
+
+    Raises:
+        Invalid: it cannot; LangGraph would only say so within the run.
+    """
+    if isinstance(messages, list) and all(_is_plain(message) for message in messages):
+        return
+    channel = graph.channels.get("messages")
+    if not isinstance(channel, BinaryOperatorAggregate) or channel.operator is not add_messages:
+        return
+    try:
+        convert_to_messages(messages if isinstance(messages, list) else [messages])
+    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+        raise Invalid("input.messages: these are no messages, each with a role and a content.") from error
+
+
+def _is_plain(message: Any) -> bool:
+    return (
+        isinstance(message, dict)
+        and message.get("role") in {"user", "human", "assistant", "ai", "system"}
+        and isinstance(message.get("content"), str)
+    )
 
 
 def clean(configurable: Mapping[str, Any]) -> dict[str, Any]:
