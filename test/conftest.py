@@ -52,8 +52,12 @@ async def postgres_url(postgres_server: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _same_import_path() -> Iterator[None]:
+def _same_imports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What a `langgraph.json` or an extension folder of one test puts on the path is not found by the next."""
-    before = sys.path[:]
+    path, known = sys.path[:], set(sys.modules)
     yield
-    sys.path[:] = before
+    sys.path[:] = path
+    made = str(tmp_path_factory.getbasetemp())
+    for name in set(sys.modules) - known:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(made):
+            del sys.modules[name]

@@ -145,7 +145,7 @@ async def test_a_client_that_takes_no_bytes_is_dropped_and_its_reader_closed() -
             await asyncio.get_running_loop().create_future()
 
     stream = EventStream(endless(), resync=RESYNC, heartbeat=0.02, stall=0.05)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await stream({"type": "http", "path": "/", "state": {}}, receive, send)
     assert closed.is_set()
 
@@ -163,7 +163,7 @@ async def test_a_client_that_stalls_while_nothing_is_said_is_dropped_too() -> No
             await asyncio.get_running_loop().create_future()
 
     stream = EventStream(silent(), resync=RESYNC, heartbeat=0.02, stall=0.05)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await stream({"type": "http", "path": "/", "state": {}}, receive, send)
 
 
@@ -246,7 +246,7 @@ async def test_what_is_no_longer_kept_is_a_resync(
     async with engine.worker, serve(engine) as door:
         run = await engine.ask("long", "?")
         for gate in gates:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await gate.entered.wait()
             await engine.log.flush()
             gate.open.set()

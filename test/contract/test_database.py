@@ -114,7 +114,7 @@ async def test_a_read_sees_one_state_also_while_others_write(store: Database):
         before, after = await store.read(twice)
     else:
         reading = asyncio.create_task(store.read(twice))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await between.wait()
             await store.write(add(2))
             written.set()
@@ -132,7 +132,7 @@ async def test_close_finishes_what_was_asked_for(make_database: Callable[[], Dat
     if isinstance(second, PostgresDatabase):
         await asyncio.gather(*asked)
     await second.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await asyncio.gather(*asked)
 
     assert await store.read(notes) == list(range(30))
@@ -165,7 +165,7 @@ async def test_who_asks_a_database_that_is_closing_is_answered(tmp_path: Path):
     late = asyncio.create_task(database.write(add(1)))
     await asyncio.sleep(0)
     release.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await asyncio.gather(busy, closing)
         with pytest.raises(Unavailable):
             await late
@@ -300,7 +300,7 @@ async def test_a_file_that_another_process_writes_is_waited_for_and_then_unavail
         release.wait(5)
 
     holding = asyncio.create_task(first.write(hold))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await begun.wait()
         with pytest.raises(Unavailable):
             await second.write(add(2))

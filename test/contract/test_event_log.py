@@ -64,7 +64,7 @@ def finish(log: EventLog, store: MemoryStore, channel: Channel) -> None:
 
 
 async def read(log: EventLog, run_id: UUID, after: Cursor = START) -> Seen:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return [(event.cursor, event.data) async for batch in log.read("t", run_id, after) for event in batch]
 
 
@@ -181,7 +181,7 @@ async def test_a_reader_that_pauses_while_memory_goes_on_reads_on_from_the_store
         await log.flush()
     channel._trim()
     finish(log, store, channel)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         seen += [event.cursor.seq async for batch in reading for event in batch]
     assert seen == list(range(1, 52))
 
@@ -202,7 +202,7 @@ async def test_between_the_store_and_memory_nothing_falls_through(store: MemoryS
         await log.flush()
     finish(log, store, again)
     with pytest.raises(Gone):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             seen += [event.cursor async for batch in reading for event in batch]
     assert seen == [*(Cursor(1, seq) for seq in range(1, 6)), *(Cursor(2, seq) for seq in range(1, len(seen) - 4))]
 

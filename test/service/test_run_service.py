@@ -327,7 +327,7 @@ async def test_a_stateless_run_stops_when_its_reader_leaves(lite: Engine):
     lite.agents.graphs["wait"] = graph_of(echo, wait)
     stream = cast(AsyncGenerator[list[Event]], lite.runs.stateless(ALICE, request("wait", "hi")))
     await anext(stream)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await entered.wait()
         await stream.aclose()
     assert stopped.is_set()
@@ -350,7 +350,7 @@ async def test_a_stateless_run_that_fails_or_takes_too_long_says_so(lite: Engine
         lite.agents.graphs[node.__name__] = graph_of(node)
 
     async def last(agent: str) -> Event:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             asked = request(agent, "hi", timeout=0.05)
             events = [event async for batch in lite.runs.stateless(ALICE, asked) for event in batch]
         return events[-1]

@@ -517,7 +517,7 @@ async def test_draining_lets_runs_end(database: Database, agents: Agents, clock:
         await asyncio.sleep(0)
         assert not engine.worker.has_room
         gate.open.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await leaving
         assert (await engine.runs.get(ALICE, run.run_id)).status == "success"
 
@@ -530,7 +530,7 @@ async def test_draining_gives_back_what_does_not_end_and_releases_every_reader(c
     await happened(gate.entered)
     readers = [asyncio.create_task(first.events(one)) for one in (run, queued, waiting)]
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await first.worker.__aexit__()
         told = await asyncio.gather(*readers)
     assert [[event.name for event in events] for events in told] == [["start"], [], []]
