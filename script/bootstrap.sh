@@ -112,4 +112,5 @@ if ! UV_PROJECT_ENVIRONMENT=.venv "$uv" sync --locked --quiet --compile-bytecode
   [[ -n $PYTHON ]] || say "Install Python 3.12, 3.13 or 3.14, or name one: UV_PYTHON=/path/to/python3 make install"
   exit 1
 fi
+.venv/bin/python -m compileall -q backend migration
 printf '%s' "$PWD" >"$STAMP"
