@@ -40,6 +40,7 @@ from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.openai_error import OpenAIErrorMiddleware
 from backend.middleware.tracking import TrackingMiddleware
 
+gc.freeze()  # or the first collection would do at once what was put off
 gc.enable()
 
 EXPOSED = ("Content-Location", "Location", "Retry-After", "X-Process-Time", "X-Request-ID", "X-Run-ID", "X-Thread-ID")
