@@ -10,6 +10,7 @@ from backend.config.setting import Settings
 from backend.core.chroma_manager import ChromaManager
 from backend.core.collector.file.pool import FileReader
 from backend.core.embedding_manager import EmbeddingManager
+from backend.core.error import Unavailable
 from backend.core.graph.registry import GraphRegistry
 from backend.core.llm_manager import LLMManager
 from backend.core.lock import DistributedLock, get_redis_lock
@@ -53,11 +54,25 @@ def _authenticator(settings: Settings) -> Authenticator:
     return Authenticator(settings.tokens if settings.auth_mode == "token" else None)
 
 
-def _checks(database: Database, redis: "RedisConnection | None") -> dict[str, Check]:
+def _checks(
+    database: Database, chroma: ChromaManager, graphs: GraphRegistry, redis: "RedisConnection | None"
+) -> dict[str, Check]:
     async def database_answers() -> None:
         await database.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
 
-    checks: dict[str, Check] = {"database": database_answers}
+    async def chroma_answers() -> None:
+        client = await chroma.client()
+        await chroma.read(client.heartbeat)
+
+    async def agents_are_served() -> None:
+        if errors := graphs.errors():
+            raise Unavailable(f"These graphs could not be loaded: {', '.join(sorted(errors))}. The log says why.")
+
+    checks: dict[str, Check] = {
+        "database": database_answers,
+        "chroma": chroma_answers,
+        "agents": agents_are_served,
+    }
     if redis is not None:
         checks["redis"] = redis.ping
     return checks
@@ -146,5 +161,9 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
     )
     health_service = providers.Singleton(
-        HealthService, providers.Singleton(_checks, database, redis), version, set.environment, optional=("redis",)
+        HealthService,
+        providers.Singleton(_checks, database, chroma_manager, graph_registry, redis),
+        version,
+        set.environment,
+        optional=("redis", "agents"),
     )
