@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from backend.cli.client import Client, Question, Said, open_client
+from backend.cli.client import Client, Question, Said
+from backend.cli.open_client import open_client
 from backend.cli.terminal import DONE, REFUSED, WAITS, CommandError, command_settings, out, printable, run, side
 from backend.config.setting import Settings
 from backend.util.language import Language, language

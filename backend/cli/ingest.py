@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from backend.cli.client import Client, open_client
+from backend.cli.client import Client
+from backend.cli.open_client import open_client
 from backend.cli.terminal import DONE, FAILED, command_settings, out, printable, run, side, terminal_language
 from backend.core.collector.file.folder import find_files
 from backend.core.error import InvalidFile

@@ -1,17 +1,15 @@
 """The agent loop of `assistant`: LangChain's, with our tools, limits and middleware."""
 
-from functools import cache
 from typing import Any
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelCallLimitMiddleware
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
-from langchain_core.messages import SystemMessage
 from langgraph.graph.state import CompiledStateGraph
 
-from backend.core.graph.assistant.prompt_manager import PromptManager
+from backend.core.graph.assistant.tool.search_knowledge import search_knowledge
+from backend.core.graph.assistant.turn import Turn
 from backend.core.graph.context import Context
-from backend.util.language import Language
 
 MAX_MODEL_CALLS = 8
 """Of one turn: what a model that searches for ever may cost."""
@@ -20,9 +18,6 @@ MAX_MODEL_CALLS = 8
 class ChainBuilder:
     def agent(self, name: str) -> CompiledStateGraph[Any, Context, Any, Any]:
         """Return the loop: model, tools, model, until the model answers."""
-        from backend.core.graph.assistant.tool.search_knowledge import search_knowledge
-        from backend.core.graph.assistant.turn import Turn
-
         # `create_agent` wants a model when it builds; each run brings its own by `Turn`, and this one never speaks.
         middleware: list[Any] = [Turn(), ModelCallLimitMiddleware(run_limit=MAX_MODEL_CALLS, exit_behavior="end")]
         return create_agent(
@@ -32,10 +27,3 @@ class ChainBuilder:
             context_schema=Context,
             name=name,
         )
-
-
-@cache
-def system_message(language: Language) -> SystemMessage:
-    """Return what the model is told before the conversation."""
-    prompt = PromptManager().get("system", language)
-    return SystemMessage(prompt.template.invoke({"message": ""}).to_messages()[0].content)

@@ -1,21 +1,21 @@
 """What happens around the model in a turn of `assistant`."""
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any, cast
 from uuid import uuid4
 
 from langchain.agents.middleware import AgentMiddleware, hook_config
 from langchain.agents.middleware.types import ModelRequest, ModelResponse
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
 from langgraph.runtime import Runtime
 
-from backend.core.graph.assistant.chain_builder import system_message
 from backend.core.graph.assistant.graph_state import GraphState
-from backend.core.graph.assistant.prompt_manager import NO_MODEL
+from backend.core.graph.assistant.prompt_manager import NO_MODEL, PromptManager
 from backend.core.graph.citation import check, without_foreign_links
 from backend.core.graph.context import Context
 from backend.core.graph.conversation import citation, history_of, question_of
-from backend.util.language import language
+from backend.util.language import Language, language
 
 
 class Turn(AgentMiddleware[GraphState, Context]):
@@ -66,3 +66,10 @@ def _this_turn(messages: list[AnyMessage]) -> list[AnyMessage]:
     """Return the question and what followed it: calls of tools and their results belong together, and only here."""
     start = max(place for place, message in enumerate(messages) if isinstance(message, HumanMessage))
     return messages[start:]
+
+
+@cache
+def system_message(language: Language) -> SystemMessage:
+    """Return what the model is told before the conversation."""
+    prompt = PromptManager().get("system", language)
+    return SystemMessage(prompt.template.invoke({"message": ""}).to_messages()[0].content)
