@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from backend.core.error import Fenced, RunNotFound
@@ -119,9 +120,9 @@ class RunRepository:
         return None if row is None else _run(row)
 
     def finish(
-        self, run_id: UUID, attempt: int, status: RunStatus, result: dict[str, Any] | None, now: datetime
+        self, run_id: UUID, attempt: int, status: RunStatus, result: dict[str, Any] | orjson.Fragment, now: datetime
     ) -> CancelAction | None:
-        """End a running run; return how it had been asked to stop, if it had.
+        """End a running run; return how it had been asked to stop, if it had. `result` may be JSON already.
 
         Raises:
             Fenced: this attempt is no longer the current one, or the run has ended.

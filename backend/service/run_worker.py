@@ -366,13 +366,13 @@ class RunWorker:
 
 
 def _shown(outcome: Outcome) -> tuple[Outcome, bytes]:
-    """Return the outcome as JSON has it, and its last event's data.
+    """Return the outcome with its result as JSON, and the same JSON as its last event's data: serialized once for both.
 
     Raises:
         TypeError: JSON cannot say it.
     """
     data = encode(outcome.result)
-    return replace(outcome, result=orjson.loads(data)), data
+    return replace(outcome, result=orjson.Fragment(data)), data
 
 
 def _failed(run: Run, error: BaseException) -> Outcome:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, cast
 
+import orjson
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import convert_to_messages
 from langchain_core.runnables import RunnableConfig
@@ -51,7 +52,8 @@ class Outcome:
     status: Literal["success", "error", "timeout", "interrupted"]
     thread_status: ThreadStatus
     last_event: Literal["done", "error"]
-    result: dict[str, Any]
+    result: dict[str, Any] | orjson.Fragment
+    """The data of the last event, as they are or as JSON."""
     usage: Usage | None = None
 
 
