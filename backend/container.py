@@ -1,7 +1,10 @@
 """How the parts are put together. The container builds; `main.lifespan` opens and closes."""
 
+import os
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from dependency_injector import containers, providers
 from sqlalchemy import text
@@ -9,8 +12,10 @@ from sqlalchemy import text
 from backend.config.setting import Settings
 from backend.core.chroma_manager import ChromaManager
 from backend.core.collector.file.pool import FileReader
+from backend.core.egress import Egress
 from backend.core.embedding_manager import EmbeddingManager
 from backend.core.error import Unavailable
+from backend.core.graph.project_reader import open_projects
 from backend.core.graph.registry import GraphRegistry
 from backend.core.llm_manager import LLMManager
 from backend.core.lock import DistributedLock, get_redis_lock
@@ -18,24 +23,48 @@ from backend.core.lock.data_folder import DataFolder
 from backend.core.retrieval.hybrid_search import HybridSearch
 from backend.core.run.event_log import EventLog
 from backend.core.run.executor import RunExecutor
+from backend.core.run.wire import dumps
 from backend.database.base import Database
 from backend.database.session import build_database
-from backend.repository.checkpoint import Checkpointer
+from backend.dto.run import Run
+from backend.dto.store import StoreTtl
+from backend.dto.thread import TtlRule
+from backend.repository.checkpoint import Checkpointer, Fence
 from backend.repository.passage_index import SqlitePassageIndexes
+from backend.service.a2a import A2AService
+from backend.service.access import AccessControl, load_auth
+from backend.service.assistant import AssistantService
+from backend.service.assistant_dependents import AssistantDependents
 from backend.service.auth import Authenticator
+from backend.service.command import CommandService
+from backend.service.cron import CronService
+from backend.service.cron_scheduler import CronScheduler
 from backend.service.document_store import DocumentStore
 from backend.service.event_store import DatabaseEventStore
+from backend.service.graph_store import GraphStore
 from backend.service.health import Check, HealthService
 from backend.service.ingest import IngestService
 from backend.service.knowledge import KnowledgeService
+from backend.service.mcp import McpService
 from backend.service.run import RunService
+from backend.service.run_header import configurable_headers
 from backend.service.run_ledger import RunLedger
+from backend.service.run_request import RunStarter
+from backend.service.run_webhook import RunWebhook
 from backend.service.run_worker import RunWorker
+from backend.service.store import StoreService
+from backend.service.store_embedding import store_index
+from backend.service.subscription import SubscriptionService
+from backend.service.sweeper import Sweep, Sweeper
 from backend.service.thread import ThreadService
+from backend.service.thread_state import ThreadStateService
+from backend.service.webhook import WebhookService, webhook_policy
 from backend.util.clock import utc_now
 
 if TYPE_CHECKING:
+    from backend.core.graph.project import HeaderConfig, ServedProjects, StoreTtlConfig, ThreadTtlConfig
     from backend.core.redis import RedisConnection
+    from backend.service.thread_state import OnStateUpdate
 
 
 def _redis(settings: Settings) -> "RedisConnection | None":
@@ -48,6 +77,44 @@ def _redis(settings: Settings) -> "RedisConnection | None":
 
 def _lock(redis: "RedisConnection | None", settings: Settings) -> DistributedLock:
     return get_redis_lock(None if redis is None else redis.client, ttl=settings.lock_ttl)
+
+
+def _stores(store: GraphStore) -> Callable[[Run, bool], GraphStore]:
+    def bound(run: Run, has_row: bool) -> GraphStore:
+        return store.bound(run.tenant_id, Fence(run.run_id, run.attempt) if has_row else None)
+
+    return bound
+
+
+def _thread_ttl(config: "ThreadTtlConfig | None") -> TtlRule | None:
+    if config is None or config.default_ttl is None:
+        return None
+    return TtlRule(config.strategy, config.default_ttl)
+
+
+def _sweeps(projects: "ServedProjects", threads: ThreadService, store: StoreService) -> list[tuple[float, Sweep]]:
+    thread_ttl, store_ttl = projects.checkpointer.ttl, projects.store.ttl
+    every = [config and config.sweep_interval_minutes for config in (thread_ttl, store_ttl)]
+    return [((every[0] or 1) * 60, threads.sweep_all), ((every[1] or 1) * 60, store.sweep)]
+
+
+def _store_ttl(config: "StoreTtlConfig | None") -> StoreTtl:
+    return StoreTtl() if config is None else StoreTtl(config.refresh_on_read, config.default_ttl)
+
+
+def _egress(projects: "ServedProjects") -> Egress:
+    return Egress(webhook_policy(projects.webhooks))
+
+
+def _state_updates(log: EventLog) -> "OnStateUpdate":
+    async def told(tenant_id: str, thread_id: UUID, state: dict[str, Any]) -> None:
+        log.say(tenant_id, thread_id, "state_update", lambda: dumps({"state": state, "thread_id": thread_id}))
+
+    return told
+
+
+def _run_headers(config: "HeaderConfig") -> Callable[[Mapping[str, str]], dict[str, str]]:
+    return lambda headers: configurable_headers(headers, config)
 
 
 def _authenticator(settings: Settings) -> Authenticator:
@@ -117,10 +184,36 @@ class Container(containers.DeclarativeContainer):
     file_reader = providers.Singleton(FileReader, set.ingest_concurrency, set.ingest_timeout, set.ingest_memory_bytes)
 
     # runs
-    graph_registry = providers.Singleton(GraphRegistry, set.extension_dir, set.graph_config)
-    event_log = providers.Singleton(EventLog, providers.Singleton(DatabaseEventStore, database), limit=set.event_limit)
+    projects = providers.Singleton(open_projects, set.graph_config)
+    """The `langgraph.json` files together, read but not imported."""
+    graph_registry = providers.Singleton(GraphRegistry, set.extension_dir, projects)
+    graph_store = providers.Singleton(
+        GraphStore,
+        database,
+        clock,
+        index=providers.Singleton(store_index, projects.provided.store.index, embedding_manager),
+        ttl=providers.Singleton(_store_ttl, projects.provided.store.ttl),
+    )
+    event_store = providers.Singleton(DatabaseEventStore, database)
+    event_log = providers.Singleton(EventLog, event_store, limit=set.event_limit)
     run_executor = providers.Singleton(
-        RunExecutor, graph_registry, llm_manager, search.provided.bound, clock, max_tokens=set.llm_max_tokens
+        RunExecutor,
+        graph_registry,
+        llm_manager,
+        search.provided.bound,
+        clock,
+        max_tokens=set.llm_max_tokens,
+        store=providers.Singleton(_stores, graph_store),
+    )
+    webhook_service = providers.Singleton(
+        WebhookService,
+        database,
+        providers.Singleton(_egress, projects),
+        clock,
+        config=projects.provided.webhooks,
+        environ=os.environ,
+        secret=set.webhook_secret,
+        disabled=projects.provided.http.disable_webhooks,
     )
     run_ledger = providers.Singleton(
         RunLedger,
@@ -129,6 +222,7 @@ class Container(containers.DeclarativeContainer):
         clock,
         max_losses=set.run_max_losses,
         idempotency_seconds=set.idempotency_ttl,
+        webhook=providers.Singleton(RunWebhook, webhook_service),
     )
     run_worker = providers.Singleton(
         RunWorker,
@@ -147,8 +241,53 @@ class Container(containers.DeclarativeContainer):
 
     # use cases
     authenticator = providers.Singleton(_authenticator, settings)
-    thread_service = providers.Singleton(ThreadService, database, checkpointer, clock)
+    auth = providers.Singleton(load_auth, projects.provided.auth)
+    access_control = providers.Singleton(AccessControl, auth)
+    thread_state_service = providers.Singleton(
+        ThreadStateService,
+        database,
+        checkpointer,
+        graph_registry,
+        clock,
+        on_state_update=providers.Singleton(_state_updates, event_log),
+    )
+    store_service = providers.Singleton(StoreService, database, graph_store, clock)
     run_service = providers.Singleton(RunService, database, run_ledger, run_worker, run_executor, event_log, clock)
+    thread_service = providers.Singleton(
+        ThreadService,
+        database,
+        checkpointer,
+        clock,
+        default_ttl=providers.Singleton(_thread_ttl, projects.provided.checkpointer.ttl),
+        stop_runs=run_service.provided.stop_all,
+    )
+    assistant_service = providers.Singleton(
+        AssistantService,
+        database,
+        graph_registry,
+        clock,
+        dependents=providers.Singleton(AssistantDependents, database, run_service, thread_service),
+    )
+    run_starter = providers.Singleton(RunStarter, run_service, assistant_service, webhook_service.provided.check)
+    subscription_service = providers.Singleton(SubscriptionService, database, event_log, event_store)
+    command_service = providers.Singleton(
+        CommandService, database, run_service, thread_state_service, subscription_service, graph_registry, event_log
+    )
+    mcp_service = providers.Singleton(McpService, assistant_service, run_service)
+    a2a_service = providers.Singleton(
+        A2AService, database, assistant_service, run_service, thread_service, thread_state_service, clock
+    )
+    run_headers = providers.Singleton(_run_headers, projects.provided.http.configurable_headers)
+    """Which headers of a request its run may read."""
+    cron_scheduler = providers.Singleton(CronScheduler, database, run_starter.provided.start_cron, clock)
+    cron_service = providers.Singleton(
+        CronService,
+        database,
+        webhook_service.provided.check,
+        cron_scheduler.provided.wake,
+        clock,
+    )
+    sweeper = providers.Singleton(Sweeper, providers.Singleton(_sweeps, projects, thread_service, store_service))
     knowledge_service = providers.Singleton(KnowledgeService, database, document_store, search)
     ingest_service = providers.Singleton(
         IngestService,

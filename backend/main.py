@@ -8,9 +8,10 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import socketio
 import uvicorn
@@ -20,6 +21,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from backend.api import problem
+from backend.api.agent.custom_app import CustomApp, compose, cors_options, describe, prefixed
+from backend.api.agent.router import hot_routes
+from backend.api.agent.router import router as agent_router
 from backend.api.health import router as health_router
 from backend.api.hot_path import HotPath
 from backend.api.openai.router import router as openai_router
@@ -30,12 +34,15 @@ from backend.api.v1.chat import router as chat_router
 from backend.api.v1.knowledge import is_upload
 from backend.api.v1.router import router as v1_router
 from backend.config.logging import flush_logging, setup_logging
-from backend.config.setting import SettingError, Settings, load_settings
+from backend.config.setting import LOOPBACK, SettingError, Settings, load_settings
 from backend.container import Container
-from backend.core.error import DomainError
+from backend.core.error import DomainError, InvalidGraph
+from backend.core.loopback import close_loopback, install_loopback, open_loopback
 from backend.database.migrate import migrate
 from backend.dto.principal import DEFAULT_TENANT
+from backend.middleware.agent_door import AgentDoorMiddleware
 from backend.middleware.auth import BearerTokenAuthMiddleware
+from backend.middleware.custom_auth import CustomAuthMiddleware
 from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.openai_error import OpenAIErrorMiddleware
 from backend.middleware.tracking import TrackingMiddleware
@@ -43,7 +50,17 @@ from backend.middleware.tracking import TrackingMiddleware
 gc.freeze()  # or the first collection would do at once what was put off
 gc.enable()
 
-EXPOSED = ("Content-Location", "Location", "Retry-After", "X-Process-Time", "X-Request-ID", "X-Run-ID", "X-Thread-ID")
+EXPOSED = (
+    "Content-Location",
+    "Location",
+    "Retry-After",
+    "X-Pagination-Next",
+    "X-Pagination-Total",
+    "X-Process-Time",
+    "X-Request-ID",
+    "X-Run-ID",
+    "X-Thread-ID",
+)
 """Headers that a page of another origin may read."""
 KEEP_ALIVE_SECONDS = 75
 """Longer than the idle limit of usual proxies (60 s), or they would now and then use a connection that just ends."""
@@ -62,34 +79,67 @@ def create_app(container: Container) -> FastAPI:
         version=container.version(),
         summary="An open LangGraph agent server with its own knowledge.",
         lifespan=lifespan,
+        strict_content_type=False,
     )
     app.state.container = container
     app.state.socket_server = build_socket_server(container, container.settings())
     problem.install(app)
-    for router in (page_router, health_router, v1_router, openai_router, websocket_router):
+    for router in (page_router, health_router, v1_router, openai_router, websocket_router, agent_router):
         app.include_router(router)
+    app.openapi = partial(_openapi, app, app.openapi)  # type: ignore[method-assign]  # as FastAPI's manual has it
     return app
 
 
+def _openapi(app: FastAPI, own: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return our OpenAPI document, with what a project adds to it."""
+    container: Container = app.state.container
+    config = container.projects().auth
+    return describe(own(), getattr(app.state, "custom", None), None if config is None else config.openapi)
+
+
 def create_asgi(app: FastAPI) -> ASGIApp:
-    """Return the whole application: Socket.IO around the routes, and around both what every request passes."""
+    """Return the whole application: Socket.IO around the routes, and around both what every request passes.
+
+    Raises:
+        InvalidGraph: a project's own application or authentication cannot be loaded.
+    """
     container: Container = app.state.container
     settings = container.settings()
-    routes = HotPath(app, chat_router.routes, v1_router.prefix)
-    whole: ASGIApp = socketio.ASGIApp(app.state.socket_server, other_asgi_app=routes)
+    install_loopback()  # before anything of a project is imported
+    projects = container.projects()
+    http = projects.http
+    custom = app.state.custom = CustomApp.load(http)
+    routes = HotPath(app, {v1_router.prefix: chat_router.routes, "": hot_routes})
+    core: ASGIApp = socketio.ASGIApp(app.state.socket_server, other_asgi_app=routes)
+    whole = app.state.inside = compose(core, http, custom, _door(container))
     whole = BodyLimitMiddleware(whole, settings.max_body_bytes, settings.max_upload_bytes, is_upload)
-    whole = BearerTokenAuthMiddleware(
-        whole, container.authenticator(), docs_public=settings.docs_public, cors_origins=settings.cors_origins
+    options = cors_options(http.cors, settings.cors_origins, EXPOSED)
+    if options is not None:
+        whole = CORSMiddleware(whole, **options)
+    return prefixed(AgentDoorMiddleware(OpenAIErrorMiddleware(TrackingMiddleware(whole))), http)
+
+
+def _door(container: Container) -> Callable[[ASGIApp], ASGIApp]:
+    """Return what puts the authentication before an application: a project's own, or ours.
+
+    Raises:
+        InvalidGraph: the settings want a project's, and there is none.
+    """
+    settings = container.settings()
+    config = container.projects().auth
+    if config is not None:
+        auth = container.auth()
+        assert auth is not None  # there is its section
+        public = CustomAuthMiddleware.PUBLIC
+        if settings.docs_public:
+            public |= BearerTokenAuthMiddleware.DOCS
+        studio = settings.environment == "development" and settings.host in LOOPBACK
+        return lambda app: CustomAuthMiddleware(app, auth, config, public=public, studio=studio)
+    if settings.auth_mode == "custom":
+        raise InvalidGraph("AUTH_MODE=custom needs a langgraph.json with auth.path (GRAPH_CONFIG).")
+    return lambda app: BearerTokenAuthMiddleware(
+        app, container.authenticator(), docs_public=settings.docs_public, cors_origins=settings.cors_origins
     )
-    if settings.cors_origins:
-        whole = CORSMiddleware(
-            whole,
-            allow_origins=settings.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=EXPOSED,
-        )
-    return OpenAIErrorMiddleware(TrackingMiddleware(whole))
 
 
 @asynccontextmanager
@@ -113,7 +163,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.push_async_callback(container.passage_indexes().close)
         ingest = container.ingest_service()
         await _open(stack, ingest)
-        await stack.enter_async_context(container.run_worker())  # last opened, first drained
+        await asyncio.to_thread(container.access_control)  # it imports what a project names
+        await container.assistant_service().open()
+        await stack.enter_async_context(container.webhook_service())
+        await stack.enter_async_context(container.run_worker())  # opened late, drained early
+        await stack.enter_async_context(container.cron_scheduler())
+        await stack.enter_async_context(container.sweeper())
+        if (inside := getattr(app.state, "inside", None)) is not None:
+            open_loopback(inside)
+            stack.callback(close_loopback, inside)
+        if (custom := getattr(app.state, "custom", None)) is not None:
+            await stack.enter_async_context(custom.lifespan())
         stack.push_async_callback(close_socket_server, app.state.socket_server)
         if settings.sample_corpus:
             await ingest.load_sample(DEFAULT_TENANT)
@@ -152,20 +212,27 @@ class Server(uvicorn.Server):
 
 def serve(settings: Settings) -> int:
     """Serve until told to stop (SIGINT, SIGTERM); return the exit code of the process."""
-    import uvloop
+    from backend.core.sturdy_loop import SturdyLoop
 
     setup_logging(settings)
     try:
-        return uvloop.run(_serve(settings))
+        return asyncio.run(_serve(settings), loop_factory=SturdyLoop)
     finally:
         flush_logging()
 
 
 async def _serve(settings: Settings) -> int:
+    from backend.core.sturdy_loop import outliving_exits
+
     container = Container(settings=settings)
-    app = create_app(container)
+    try:
+        app = create_app(container)
+        whole = create_asgi(app)
+    except DomainError as error:
+        logger.error("the server cannot start: {reason}", reason=error.detail)
+        return 1
     config = uvicorn.Config(
-        create_asgi(app),
+        whole,
         host=settings.host,
         port=settings.port,
         lifespan="off",
@@ -190,7 +257,7 @@ async def _serve(settings: Settings) -> int:
     container.url.override(_url(settings.host, listener.getsockname()[1]))
     server = Server(config)
     try:
-        with _stopping(app, server):
+        with _stopping(app, server), outliving_exits():
             async with lifespan(app):
                 await server.serve(sockets=[listener])
     except DomainError as error:

@@ -10,62 +10,69 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvloop
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from bench import graph
+from bench.measure import Once, Seen, several
+from bench.scenario import SAID, TURNS, WORDS
 
 QUESTION = {"messages": [{"role": "user", "content": "hi"}]}
 
 
-async def several(once: Callable[[], Awaitable[int]], count: int, at_once: int) -> dict[str, float]:
-    """Do it `count` times, `at_once` at a time; `once` returns how many events it saw."""
-    todo = iter(range(count))
-    events = 0
-
-    async def work() -> None:
-        nonlocal events
-        for _ in todo:
-            events += await once()
-
-    began, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(work() for _ in range(at_once)))
-    took = time.perf_counter() - began
-    return {
-        "rate": count / took,
-        "events": events / took,
-        "cpu_ms": (time.process_time() - cpu) / count * 1000,
-    }
-
-
-def scenarios(saver: AsyncSqliteSaver) -> dict[str, Callable[[], Awaitable[int]]]:
+def scenarios(saver: AsyncSqliteSaver) -> dict[str, Once]:
     kept = {name: getattr(graph, name).compile(checkpointer=saver) for name in ("echo", "rag")}
-    bare = {name: getattr(graph, name).compile() for name in ("echo", "tokens")}
+    bare = {name: getattr(graph, name).compile() for name in ("echo", "tokens", "slow")}
 
     def thread() -> dict[str, Any]:
         return {"configurable": {"thread_id": str(uuid.uuid4())}}
 
-    async def stateless() -> int:
+    async def stateless() -> Seen:
         state = await bare["echo"].ainvoke(QUESTION)
         assert state["messages"][-1].content == "You said: hi"
-        return 1
+        return {}
 
-    async def new_thread() -> int:
+    async def new_thread() -> Seen:
         state = await kept["echo"].ainvoke(QUESTION, thread())
         assert state["messages"][-1].content == "You said: hi"
-        return 1
+        return {}
 
-    async def tokens() -> int:
-        return sum([1 async for _ in bare["tokens"].astream(QUESTION, stream_mode="messages")])
+    async def conversation() -> Seen:
+        on = thread()
+        seen: Seen = {"runs": TURNS}
+        for turn in range(1, TURNS + 1):
+            began = time.perf_counter()
+            state = await kept["echo"].ainvoke({"messages": [{"role": "user", "content": SAID}]}, on)
+            assert len(state["messages"]) == 2 * turn
+            seen[f"turn {turn}"] = time.perf_counter() - began
+        return seen
 
-    async def rag() -> int:
-        modes: Any = ["messages", "custom", "values"]
-        return sum([kind == "messages" async for kind, _ in kept["rag"].astream(QUESTION, thread(), stream_mode=modes)])
+    async def streamed(name: str) -> Seen:
+        began = time.perf_counter()
+        first, count = 0.0, 0
+        async for _ in bare[name].astream(QUESTION, stream_mode="messages"):
+            if not count:
+                first = time.perf_counter() - began
+            count += 1
+        assert count >= WORDS[name]
+        return {"events": count, "first": first}
 
-    return {"stateless": stateless, "new thread": new_thread, "tokens": tokens, "rag": rag}
+    async def rag() -> Seen:
+        modes: Any = ["messages", "values"]
+        kinds = [kind async for kind, _ in kept["rag"].astream(QUESTION, thread(), stream_mode=modes)]
+        assert kinds.count("messages") >= WORDS["rag"]
+        return {"events": len(kinds)}
+
+    return {
+        "stateless": stateless,
+        "new thread": new_thread,
+        "conversation": conversation,
+        "tokens": lambda: streamed("tokens"),
+        "slow": lambda: streamed("slow"),
+        "rag": rag,
+    }
 
 
 async def main() -> None:

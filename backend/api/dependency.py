@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from backend.container import Container
     from backend.core.graph.registry import GraphRegistry
     from backend.core.llm_manager import LLMManager
+    from backend.service.assistant import AssistantService
+    from backend.service.cron import CronService
     from backend.service.health import HealthService
     from backend.service.ingest import IngestService
     from backend.service.knowledge import KnowledgeService
     from backend.service.run import RunService
+    from backend.service.store import StoreService
     from backend.service.thread import ThreadService
+    from backend.service.thread_state import ThreadStateService
 
 
 def container_of(connection: HTTPConnection) -> "Container":
@@ -43,8 +47,24 @@ async def thread_service(connection: HTTPConnection) -> "ThreadService":
     return container_of(connection).thread_service()
 
 
+async def assistant_service(connection: HTTPConnection) -> "AssistantService":
+    return container_of(connection).assistant_service()
+
+
+async def thread_state_service(connection: HTTPConnection) -> "ThreadStateService":
+    return container_of(connection).thread_state_service()
+
+
 async def run_service(connection: HTTPConnection) -> "RunService":
     return container_of(connection).run_service()
+
+
+async def store_service(connection: HTTPConnection) -> "StoreService":
+    return container_of(connection).store_service()
+
+
+async def cron_service(connection: HTTPConnection) -> "CronService":
+    return container_of(connection).cron_service()
 
 
 async def knowledge_service(connection: HTTPConnection) -> "KnowledgeService":
@@ -73,7 +93,11 @@ async def settings(connection: HTTPConnection) -> "ServerSettings":
 
 Caller = Annotated[Principal, Depends(caller)]
 Threads = Annotated["ThreadService", Depends(thread_service)]
+Assistants = Annotated["AssistantService", Depends(assistant_service)]
+ThreadStates = Annotated["ThreadStateService", Depends(thread_state_service)]
 Runs = Annotated["RunService", Depends(run_service)]
+Store = Annotated["StoreService", Depends(store_service)]
+Crons = Annotated["CronService", Depends(cron_service)]
 Knowledge = Annotated["KnowledgeService", Depends(knowledge_service)]
 Ingest = Annotated["IngestService", Depends(ingest_service)]
 Health = Annotated["HealthService", Depends(health_service)]

@@ -6,7 +6,7 @@ takes no bytes is dropped.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -59,13 +59,20 @@ class EventStream(Response):
 
     def __init__(
         self,
-        batches: AsyncIterator[list[Event]],
+        batches: AsyncIterator[list[Any]],
         *,
         resync: Mapping[str, Any],
         headers: Mapping[str, str] | None = None,
         heartbeat: float = HEARTBEAT_SECONDS,
         stall: float = STALL_SECONDS,
+        encode: Callable[[Sequence[Any]], bytes] = frames,
+        failed: Callable[[BaseException], dict[str, Any]] | None = None,
+        left: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """Send with `encode` the bytes of a batch, with `failed` what is told of a failure.
+
+        `left` is called when the client goes before the end.
+        """
         super().__init__(
             headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no", **(headers or {})}
         )
@@ -74,6 +81,9 @@ class EventStream(Response):
         self._resync = resync
         self._heartbeat = heartbeat
         self._stall = stall
+        self._encode = encode
+        self._failed = failed
+        self._left = left
         self._turn = asyncio.Lock()
         self._since: float | None = None
 
@@ -86,7 +96,9 @@ class EventStream(Response):
                 await self._write(send, scope["path"], request_id)
                 watch.cancel()
         except* _Left:
-            pass  # the run goes on, but for one that lives by this stream
+            # The run goes on, but for one that lives by this stream, or was to end with it.
+            if self._left is not None:
+                await self._left()
 
     async def _write(self, send: Send, path: str, request_id: str | None) -> None:
         loop = asyncio.get_running_loop()
@@ -96,18 +108,22 @@ class EventStream(Response):
             async with _closing(self._batches) as batches:
                 async for events in batches:
                     quick = loop.time() - last < PAUSE_SECONDS
-                    await self._send(send, frames(events))
+                    if body := self._encode(events):
+                        await self._send(send, body)
                     last = loop.time()
                     sent += len(events)
-                    if quick and sent > EAGER_EVENTS and not events[-1].ends_run:
+                    if quick and sent > EAGER_EVENTS and not getattr(events[-1], "ends_run", False):
                         await asyncio.sleep(PAUSE_SECONDS)
         except Gone as error:
-            await self._send(send, frame("resync", orjson.dumps({"detail": error.detail, **self._resync})))
-        except DomainError as error:
-            await self._send(send, frame("error", orjson.dumps(problem(error, path, request_id), default=str)))
+            if self._failed is not None:
+                await self._send(send, frame("error", orjson.dumps(self._failed(error))))
+            else:
+                await self._send(send, frame("resync", orjson.dumps({"detail": error.detail, **self._resync})))
         except Exception as error:
-            await self._send(send, frame("error", orjson.dumps(problem(error, path, request_id))))
-            raise
+            said = problem(error, path, request_id) if self._failed is None else self._failed(error)
+            await self._send(send, frame("error", orjson.dumps(said, default=str)))
+            if not isinstance(error, DomainError):
+                raise
         async with self._turn:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -144,7 +160,7 @@ class EventStream(Response):
         raise _Left
 
 
-def _closing(batches: AsyncIterator[list[Event]]) -> "aclosing[AsyncGenerator[list[Event]]]":
+def _closing(batches: AsyncIterator[list[Any]]) -> "aclosing[AsyncGenerator[list[Any]]]":
     assert isinstance(batches, AsyncGenerator)  # what the run service gives; its type promises less
     return aclosing(batches)
 

@@ -23,7 +23,8 @@ app.add_typer(new_app, name="new")
 
 Tenant = Annotated[str, typer.Option(help="Whose documents and conversations; its token is taken from the settings.")]
 GraphConfig = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="A langgraph.json whose graphs are served as well.")
+    list[Path] | None,
+    typer.Option("--config", metavar="FILE", help="A langgraph.json whose graphs are served as well; may be repeated."),
 ]
 
 

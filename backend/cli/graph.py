@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from backend.cli.terminal import command_settings, complain, out, run
@@ -10,7 +11,7 @@ from backend.core.graph.registry import GraphRegistry
 from backend.service import scaffold
 
 
-def list_graphs(config: Path | None) -> None:
+def list_graphs(config: Sequence[Path] | None) -> None:
     """Write a table of the agents, and on standard error why others cannot be served."""
     from rich.table import Table
 
@@ -27,7 +28,7 @@ def list_graphs(config: Path | None) -> None:
         complain(problem)
 
 
-def show_graph(name: str, config: Path | None, *, mermaid: bool, output: Path | None) -> None:
+def show_graph(name: str, config: Sequence[Path] | None, *, mermaid: bool, output: Path | None) -> None:
     """Write the picture of an agent."""
     picture = scaffold.show(_registry(command_settings(), config), name)
     drawn = picture.mermaid if mermaid or (output is not None and output.suffix == ".mmd") else picture.text
@@ -65,7 +66,7 @@ def _program(name: str) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _registry(settings: Settings, config: Path | None) -> GraphRegistry:
+def _registry(settings: Settings, config: Sequence[Path] | None) -> GraphRegistry:
     registry = GraphRegistry(settings.extension_dir, config or settings.graph_config)
     run(registry.open())
     return registry

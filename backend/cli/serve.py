@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from loguru import logger
@@ -21,23 +21,24 @@ MARGIN_SECONDS = 10.0
 MAX_FILES = 20_000
 """Files that are watched; a folder with more is not one of code."""
 _WATCHED = {".py", ".json", ".toml", ".yaml", ".yml"}
-_PASSED_OVER = {"__pycache__", "node_modules", "site-packages", "data", "logs"}
+_PASSED_OVER = {"__pycache__", "node_modules", "site-packages"}
 
 Stamp = dict[str, tuple[int, int]]
 """Of each file, when it was changed last and its size."""
 
 
-def serve(*, host: str | None, port: int | None, config: Path | None, reload: bool) -> int:
+def serve(*, host: str | None, port: int | None, config: Sequence[Path] | None, reload: bool) -> int:
     """Serve until told to stop; return the exit code.
 
     Raises:
         SettingError: a setting or an option is wrong.
     """
-    given = {"host": host, "port": port, "graph_config": config}
+    given = {"host": host, "port": port, "graph_config": tuple(config or ()) or None}
     options = {name: value for name, value in given.items() if value is not None}
     settings = load_settings(**options)
-    if config is not None and not config.is_file():
-        raise CommandError(f"There is no file {config}.")
+    for path in config or ():
+        if not path.is_file():
+            raise CommandError(f"There is no file {path}.")
     if not reload:
         from backend.main import serve as serve_until_stopped
 
@@ -46,10 +47,10 @@ def serve(*, host: str | None, port: int | None, config: Path | None, reload: bo
 
     setup_logging(settings.model_copy(update={"log_file_path": None}))
     command = [sys.executable, "-m", "backend.cli", "serve"]
-    for name, value in (("--host", host), ("--port", port), ("--config", config)):
+    for name, value in (("--host", host), ("--port", port), *(("--config", path) for path in config or ())):
         command += [name, str(value)] if value is not None else []
     try:
-        return Reloader(command, lambda: stamp(_roots(settings)), settings.drain_seconds).run()
+        return Reloader(command, lambda: look(settings), settings.drain_seconds).run()
     finally:
         flush_logging()
 
@@ -109,11 +110,14 @@ class Reloader:
             return process.wait()
 
 
-def stamp(roots: list[Path]) -> Stamp:
-    """Return the state of the code in folders, and of single files; what is not there is not in it."""
+def stamp(roots: list[Path], passed_over: Collection[Path] = ()) -> Stamp:
+    """Return the state of the code in folders, and of single files; what is not there is not in it.
+
+    Hidden folders, environments and caches are passed over, and the folders named.
+    """
     found: Stamp = {}
     for root in roots:
-        for path in _files(root) if root.is_dir() else [root]:
+        for path in _files(root, passed_over) if root.is_dir() else [root]:
             try:
                 status = path.stat()
             except OSError:
@@ -129,17 +133,40 @@ def changed(before: Stamp, after: Stamp) -> list[str]:
     return sorted({path for path, _ in before.items() ^ after.items()})
 
 
-def _files(root: Path) -> Iterator[Path]:
+def _files(root: Path, passed_over: Collection[Path]) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _PASSED_OVER]
+        if "pyvenv.cfg" in names:  # an environment, whatever its name
+            folders.clear()
+            continue
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and name not in _PASSED_OVER and Path(folder, name) not in passed_over
+        ]
         for name in names:
             if os.path.splitext(name)[1] in _WATCHED:
                 yield Path(folder, name)
 
 
-def _roots(settings: Settings) -> list[Path]:
-    """Return what the server is made of: its own code, the added nodes, the configured graphs, `.env`."""
+def look(settings: Settings) -> Stamp:
+    """Return the state of what the server is made of: its own code, the added nodes, the projects, `.env`.
+
+    What the server itself writes is passed over, or its own work would start it again. The projects are read anew: the
+    change may be in what a file names.
+    """
+    from backend.core.error import InvalidGraph
+    from backend.core.graph.project_reader import read_project
+
     roots = [Path(backend.__file__).parent, settings.extension_dir, Path(".env")]
-    if settings.graph_config is not None:
-        roots.append(settings.graph_config.absolute().parent)
-    return roots
+    for path in (given.absolute() for given in settings.graph_config):
+        try:
+            project = read_project(path)
+        except InvalidGraph:  # being edited; the server says what is wrong with it
+            roots.append(path.parent)
+            continue
+        folders = {folder.parent if folder.name == "src" else folder for folder in project.import_paths}
+        roots += sorted(folders | {path.parent})
+        roots += [path] + ([project.env_file] if project.env_file is not None else [])
+    logs = settings.log_file_path
+    written = {settings.data_dir.absolute()} | ({logs.absolute().parent} if logs is not None else set())
+    return stamp(roots, written)

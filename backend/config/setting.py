@@ -19,6 +19,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend.util.webhook_signature import signing_key
+
 TenantName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -78,8 +80,8 @@ class Settings(BaseSettings):
     """How long a stopping server waits for its runs before it hands them to the next start."""
 
     # --- who may come in
-    auth_mode: Literal["disabled", "token"] = "disabled"
-    """`disabled` binds to loopback only."""
+    auth_mode: Literal["disabled", "token", "custom"] = "disabled"
+    """`disabled` binds to loopback only; `custom` is for a project that brings its own (`auth.path`)."""
     access_token: SecretStr | None = None
     """The token of the tenant `default`."""
     tenant_tokens: dict[TenantName, SecretStr] = Field(default_factory=dict)
@@ -116,6 +118,8 @@ class Settings(BaseSettings):
     """Seconds for which the events of an ended run are kept."""
     idempotency_ttl: float = Field(86_400.0, ge=1)
     """Seconds for which an Idempotency-Key is remembered."""
+    webhook_secret: SecretStr | None = None
+    """Signs webhooks (Standard Webhooks): base64 of 24 bytes or more, with or without `whsec_` before it."""
 
     # --- models
     openai_api_key: SecretStr | None = None
@@ -150,10 +154,25 @@ class Settings(BaseSettings):
     """Whether the first start loads the shipped K-Startup notices for the tenant `default`."""
 
     # --- agents
-    graph_config: Path | None = None
-    """A `langgraph.json` whose graphs are served beside the built-in agents."""
+    graph_config: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Comma-separated `langgraph.json` files, whose graphs are served beside the built-in agents."""
     extension_dir: Path = Path("extension")
     """Folder of nodes that are added to the built-in agents."""
+
+    @field_validator("graph_config", mode="before")
+    @classmethod
+    def _paths(cls, value: object) -> object:
+        """One path or several; the word None is none."""
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip() not in {"", "None", "none"}]
+        return () if value is None else (value,) if isinstance(value, Path) else value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            signing_key(value.get_secret_value())
+        return value
 
     @field_validator("cors_origins", "llm_fallbacks", mode="before")
     @classmethod

@@ -5,13 +5,17 @@ one place where one of these becomes an RFC 9457 problem document.
 
     DomainError
     ├── Invalid          422   the request can be understood but not honoured
-    │   ├── InvalidId, InvalidCursor, InvalidFile, InvalidGraph, InvalidSlot, UnsupportedModel
+    │   ├── InvalidId, InvalidCursor, InvalidFile, InvalidGraph, InvalidSlot, UnsupportedModel, TargetRefused
+    ├── BadRequest       400   it contradicts itself or the graph (Agent Server API alone)
     ├── Unauthorized     401   nobody, or somebody we do not know
     ├── Forbidden        403   somebody we know, who may not
+    ├── Refused          4xx   by a project's own authentication
     ├── NotFound         404   not there, or another tenant's
-    │   ├── ThreadNotFound, RunNotFound, AgentNotFound, DocumentNotFound, PassageNotFound, JobNotFound
+    │   ├── ThreadNotFound, RunNotFound, AgentNotFound, AssistantNotFound, CronNotFound, CheckpointNotFound,
+    │   │   DocumentNotFound, PassageNotFound, JobNotFound
     ├── Conflict         409   the state does not allow it
-    │   ├── ThreadBusy, ThreadExists, RunEnded, NotInterrupted, IdempotencyConflict, Fenced, LockLost, IndexMismatch
+    │   ├── ThreadBusy, ThreadExists, AssistantExists, RunEnded, NotInterrupted, IdempotencyConflict, Fenced,
+    │   │   LockLost, IndexMismatch
     ├── Gone             410   it was there; its events are no longer kept
     ├── TooLarge         413
     ├── TooMany          429   with the seconds after which to try again
@@ -65,12 +69,33 @@ class UnsupportedModel(Invalid):
     slug, title = "unsupported-model", "No such model is configured"
 
 
+class TargetRefused(Invalid):
+    slug, title = "target-refused", "The server may not call this address"
+
+
+class BadRequest(DomainError):
+    """What the Agent Server API answers with 400: the request is well-formed, and contradicts itself or the graph."""
+
+    status, slug, title = 400, "bad-request", "The request cannot be understood"
+
+
 class Unauthorized(DomainError):
     status, slug, title = 401, "unauthorized", "Authentication is needed"
 
 
 class Forbidden(DomainError):
     status, slug, title = 403, "forbidden", "Not allowed"
+
+
+class Refused(DomainError):
+    """What a project's own authentication or authorization refused, with the status that it chose."""
+
+    status, slug, title = 403, "refused", "Refused by the project"
+
+    def __init__(self, detail: str, status: int, headers: dict[str, str]) -> None:
+        super().__init__(detail)
+        self.status = status  # type: ignore[misc]  # the handler chooses, the class only by default
+        self.headers = headers
 
 
 class NotFound(DomainError):
@@ -96,6 +121,27 @@ class AgentNotFound(NotFound):
 
     def __init__(self, name: str, known: list[str]) -> None:
         super().__init__(f"There is no agent {name!r}. There are: {', '.join(known)}.", agent=name)
+
+
+class AssistantNotFound(NotFound):
+    slug, title = "assistant-not-found", "No such assistant"
+
+    def __init__(self, assistant_id: object) -> None:
+        super().__init__(f"Assistant {assistant_id} does not exist.", assistant_id=str(assistant_id))
+
+
+class CronNotFound(NotFound):
+    slug, title = "cron-not-found", "No such cron"
+
+    def __init__(self, cron_id: object) -> None:
+        super().__init__(f"Cron {cron_id} does not exist.", cron_id=str(cron_id))
+
+
+class CheckpointNotFound(NotFound):
+    slug, title = "checkpoint-not-found", "No such checkpoint"
+
+    def __init__(self, checkpoint_id: object) -> None:
+        super().__init__(f"Checkpoint {checkpoint_id} does not exist.", checkpoint_id=str(checkpoint_id))
 
 
 class DocumentNotFound(NotFound):
@@ -142,6 +188,13 @@ class RunEnded(Conflict):
 
     def __init__(self, run_id: object, status: str) -> None:
         super().__init__(f"Run {run_id} has ended ({status}).", run_id=str(run_id), run_status=status)
+
+
+class AssistantExists(Conflict):
+    slug, title = "assistant-exists", "The assistant exists"
+
+    def __init__(self, assistant_id: object) -> None:
+        super().__init__(f"Assistant {assistant_id} already exists.", assistant_id=str(assistant_id))
 
 
 class NotInterrupted(Conflict):

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from backend.core.error import Unavailable
 from backend.database.base import Work, dump_json, load_json
+from backend.util.containment import contains, passes
 
 T = TypeVar("T")
 
@@ -219,8 +220,18 @@ def _engine(path: Path, *, read_only: bool, foreign_keys: bool) -> Engine:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA cache_size=-16000")
+        connection.create_function("json_contains", 2, _json_contains, deterministic=True)
+        connection.create_function("json_passes", 2, _json_passes, deterministic=True)
 
     return engine
+
+
+def _json_contains(document: str | None, wanted: str) -> bool:
+    return document is not None and contains(load_json(document), load_json(wanted))
+
+
+def _json_passes(metadata: str | None, filters: str) -> bool:
+    return passes({} if metadata is None else load_json(metadata), load_json(filters))
 
 
 def _raw(connection: Connection) -> sqlite3.Connection:

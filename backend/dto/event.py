@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self
+from uuid import UUID
 
 ChatEventName = Literal["start", "token", "citation", "refusal", "tool", "usage", "interrupt", "error", "done"]
 
@@ -28,6 +29,30 @@ class Cursor(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.attempt}-{self.seq}"
+
+
+class ThreadCursor(NamedTuple):
+    """A place in the events of all of a thread's runs. Written `RUN_ID/ATTEMPT-SEQ`."""
+
+    run_id: UUID
+    cursor: Cursor
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the cursor that `text` writes; `-1` and the empty text are before the first run.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        if text in {"", "-1"}:
+            return cls(UUID(int=0), START)
+        run_id, _, cursor = text.partition("/")
+        if len(run_id) != 36:
+            raise ValueError(f"{text[:60]!r} is not an event id of this stream.")
+        return cls(UUID(run_id), Cursor.parse(cursor))
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.cursor}"
 
 
 START = Cursor(0, 0)

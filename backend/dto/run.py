@@ -6,15 +6,19 @@ from typing import Any, Literal
 from uuid import UUID
 
 RunStatus = Literal["queued", "pending", "running", "success", "error", "timeout", "interrupted"]
-"""`queued` waits for the thread's active run to end; on the wire it is shown as `pending`."""
+"""`queued` waits for the thread's active run to end, or for its time; on the wire it is shown as `pending`."""
 ACTIVE: tuple[RunStatus, ...] = ("pending", "running")
 ENDED: tuple[RunStatus, ...] = ("success", "error", "timeout", "interrupted")
 
 MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
 Durability = Literal["sync", "async", "exit"]
 CancelAction = Literal["interrupt", "rollback"]
-Dialect = Literal["chat"]
-"""Which encoder writes the run's events."""
+IfMissing = Literal["reject", "create"]
+Dialect = Literal["chat", "agent", "protocol"]
+"""Which encoder writes the run's events: the chat API's, the Agent Server's (version 1), its thread protocol's (2)."""
+StreamMode = Literal[
+    "values", "updates", "messages", "messages-tuple", "custom", "tasks", "checkpoints", "debug", "events"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class RunRequest:
     """What a caller asks for; JSON all through, so that a run can be taken up again from its row."""
 
     agent: str
+    """The graph."""
     input: Any = None
     """The graph's input; None with `resume`, or to go on from where the thread stands."""
     resume: Any = None
@@ -33,10 +38,47 @@ class RunRequest:
     durability: Durability = "async"
     timeout: float | None = None
     """Seconds; None for the server's limit."""
-    recursion_limit: int = 50
+    recursion_limit: int | None = 50
+    """None for LangGraph's own."""
     metadata: dict[str, Any] = field(default_factory=dict)
     configurable: dict[str, Any] = field(default_factory=dict)
     dialect: Dialect = "chat"
+
+    # What the Agent Server API adds.
+    assistant_id: str | None = None
+    """None for the graph's default assistant."""
+    assistant_configurable: dict[str, Any] = field(default_factory=dict)
+    """What of `configurable` the assistant gave: the thread keeps it for later runs."""
+    update: Any = None
+    """State that goes with the command: a mapping, or a list of pairs."""
+    goto: Any = None
+    """Where the command goes: a node's name, `{"node", "input"}`, or a list of these."""
+    context: dict[str, Any] | None = None
+    tags: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further keys of LangChain's configuration: `run_name`, `max_concurrency`."""
+    tracer: dict[str, Any] | None = None
+    """LangSmith's `project_name` and `example_id`, for graphs that are traced there."""
+    interrupt_before: list[str] | Literal["*"] | None = None
+    interrupt_after: list[str] | Literal["*"] | None = None
+    stream_mode: list[StreamMode] = field(default_factory=lambda: ["values"])
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    checkpoint: dict[str, Any] | None = None
+    """Where to go on or fork from: `checkpoint_id`, `checkpoint_ns`, `checkpoint_map`."""
+    webhook: str | None = None
+    strict_resume: bool = False
+    """Whether an answer to an interrupt that does not wait fails the run."""
+    temporary: bool = False
+    """Whether its thread was made for it alone and goes with it."""
+    @property
+    def kept(self) -> bool:
+        """Whether the store keeps its events, so that readers can come back after a restart."""
+        return self.dialect == "chat" or self.stream_resumable
+
+    @property
+    def has_command(self) -> bool:
+        return self.has_resume or self.update is not None or self.goto is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +96,9 @@ class Run:
     """The last event's data, once it has ended."""
     created_at: datetime
     updated_at: datetime
+    start_at: datetime | None = None
+    """Before this moment it does not begin."""
+    ended_at: datetime | None = None
 
     @property
     def ended(self) -> bool:

@@ -1,6 +1,7 @@
 """The door: who asks is settled here, before anything else looks at the request.
 
-With `AUTH_MODE=token`, every HTTP request and WebSocket needs `Authorization: Bearer <token>`; a browser, which cannot
+With `AUTH_MODE=token`, every HTTP request and WebSocket needs `Authorization: Bearer <token>` or, as the official
+LangGraph clients send it, `x-api-key: <token>`; a browser, which cannot
 set headers on a WebSocket, offers the subprotocols `bearer, <token>` instead. A token in the address is never looked
 at: addresses are logged and remembered. Socket.IO's own path is let through: its token comes in the payload of
 `connect`, which the Socket.IO handlers give to the same `Authenticator`.
@@ -34,7 +35,9 @@ class BearerTokenAuthMiddleware:
     Paths are compared whole, with `scope["path"]`: never by their beginning, never by the `Host` header's address.
     """
 
-    PUBLIC: ClassVar[frozenset[str]] = frozenset({"/", "/favicon.ico", "/health", "/health/live", "/health/ready"})
+    PUBLIC: ClassVar[frozenset[str]] = frozenset(
+        {"/", "/favicon.ico", "/health", "/health/live", "/health/ready", "/ok", "/info"}
+    )
     DOCS: ClassVar[frozenset[str]] = frozenset({"/docs", "/redoc", "/openapi.json"})
 
     def __init__(
@@ -80,10 +83,15 @@ class BearerTokenAuthMiddleware:
             return None
         address = scope["client"][0] if scope.get("client") else ""
         header: str | None = None
+        key: str | None = None
         for name, value in scope["headers"]:
             if name == b"authorization":
                 # Of two, this server and one before it may believe different ones.
                 header = value.decode("utf-8", "replace") if header is None else ""
+            elif name == b"x-api-key":  # how the official LangGraph clients send it
+                key = value.decode("utf-8", "replace") if key is None else ""
+        if header is None and key is not None:
+            return self._authenticator.authenticate(key, address)
         if header is None and scope["type"] == "websocket" and _is_offered(scope):
             offered = scope["subprotocols"]
             return self._authenticator.authenticate(offered[1] if len(offered) == 2 else "", address)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import random
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 import orjson
@@ -34,6 +34,7 @@ from backend.core.error import Fenced
 from backend.database.base import Database
 from backend.database.prepared import Prepared
 from backend.dto.principal import DEFAULT_TENANT
+from backend.dto.thread import ChannelSize, StorageSize
 
 PAGE = 100
 """Checkpoints that a listing reads at once."""
@@ -88,6 +89,19 @@ _DELETE = (
 )
 _OLDER = "WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id < :id"
 _PRUNE = (_sql(f"DELETE FROM checkpoints {_OLDER}"), _sql(f"DELETE FROM writes {_OLDER}"))
+_CHAIN = _sql(
+    "SELECT checkpoint_id, parent_checkpoint_id, metadata FROM checkpoints"
+    " WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id <= :id ORDER BY checkpoint_id DESC"
+)
+_ONE = "WHERE thread_id = :thread AND checkpoint_ns = :ns AND checkpoint_id = :id"
+_DROP = (_sql(f"DELETE FROM checkpoints {_ONE}"), _sql(f"DELETE FROM writes {_ONE}"))
+_NEWEST = _sql("SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = :thread")
+_WRITES_SIZE = _sql("SELECT count(*), coalesce(sum(length(value)), 0) FROM writes WHERE thread_id = :thread")
+_BLOBS = _sql(
+    "SELECT checkpoint_ns, checkpoint_id, type, checkpoint, coalesce(length(metadata), 0) FROM checkpoints"
+    " WHERE thread_id = :thread AND (checkpoint_ns > :ns OR (checkpoint_ns = :ns AND checkpoint_id > :after))"
+    " ORDER BY checkpoint_ns, checkpoint_id LIMIT :limit"
+)
 _HEADS = _sql(
     "SELECT checkpoint_ns, max(checkpoint_id) FROM checkpoints WHERE thread_id = :thread GROUP BY checkpoint_ns"
 )
@@ -113,6 +127,24 @@ _RUN_OF = {
 }
 
 
+_HAS = {
+    "sqlite": "json_contains(CAST(metadata AS TEXT), :filter) = 1",
+    "postgresql": "convert_from(metadata, 'UTF8')::jsonb @> CAST(CAST(:filter AS TEXT) AS jsonb)",
+}
+_DELTAS = "counters_since_delta_snapshot"
+"""LangGraph's list, in a checkpoint's metadata, of the channels whose value begins at an ancestor."""
+
+
+class Guard(Protocol):
+    """Who is asked before each write of a saver, within its transaction."""
+
+    def check(self, connection: Connection) -> None:
+        """Let the write pass, or raise."""
+
+    def wrote(self, checkpoint_id: str) -> None:
+        """Hear of a checkpoint that was saved."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
     """The attempt of a run in whose name a saver writes."""
@@ -131,12 +163,15 @@ class Fence:
         if not fence.run(connection, {"run": run_id, "attempt": self.attempt}):
             raise Fenced(self.run_id, self.attempt)
 
+    def wrote(self, checkpoint_id: str) -> None:
+        pass
+
 
 class Checkpointer(BaseCheckpointSaver[str]):
     """A LangGraph checkpointer over our database; `bound` gives the one for a run."""
 
     def __init__(
-        self, database: Database, *, tenant_id: str = DEFAULT_TENANT, fence: Fence | None = None, fresh: bool = False
+        self, database: Database, *, tenant_id: str = DEFAULT_TENANT, fence: Guard | None = None, fresh: bool = False
     ) -> None:
         """`fresh`: the thread is new in this run, so its first look-up needs no query."""
         super().__init__(serde=_SERDE)
@@ -148,8 +183,8 @@ class Checkpointer(BaseCheckpointSaver[str]):
         self._thread = 0
         """The loop's."""
 
-    def bound(self, tenant_id: str, fence: Fence | None = None, *, fresh: bool = False) -> "Checkpointer":
-        """Return a saver that sees only `tenant_id`'s threads and, with a fence, writes only for that attempt."""
+    def bound(self, tenant_id: str, fence: Guard | None = None, *, fresh: bool = False) -> "Checkpointer":
+        """Return a saver that sees only `tenant_id`'s threads and, with a fence, writes only while that lets it."""
         saver = Checkpointer(self._database, tenant_id=tenant_id, fence=fence, fresh=fresh)
         saver._loop = asyncio.get_running_loop()
         saver._thread = threading.get_ident()
@@ -213,32 +248,32 @@ class Checkpointer(BaseCheckpointSaver[str]):
         if before is not None and (bound := get_checkpoint_id(before)) is not None:
             conditions.append("checkpoint_id < :before")
             params["before"] = bound
+        if filter:
+            conditions.append(_HAS[self._database.dialect])
+            params["filter"] = orjson.dumps(filter).decode()
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         page = _sql(
             f"SELECT {_COLUMNS} FROM checkpoints {where}"
             " ORDER BY checkpoint_id DESC, thread_id, checkpoint_ns LIMIT :limit OFFSET :offset"
         )
-        offset = found = 0
+        found = 0
         while limit is None or found < limit:
+            size = PAGE if limit is None else min(PAGE, limit - found)
 
-            def work(connection: Connection, at: int = offset, found: int = found) -> list[tuple[Any, Sequence[Any]]]:
-                rows = page.run(connection, {**params, "limit": PAGE, "offset": at})
-                matching = [row for row in rows if _matches(row[6], filter)]
-                last = len(matching) if limit is None else limit - found
-                pages = [
+            def work(
+                connection: Connection, offset: int = found, size: int = size
+            ) -> Sequence[tuple[Any, Sequence[Any]]]:
+                return [
                     (row, _WRITES.run(connection, {"thread": row[0], "ns": row[1], "id": row[2]}))
-                    for row in matching[:last]
+                    for row in page.run(connection, {**params, "limit": size, "offset": offset})
                 ]
-                return [*pages, (None, ())] if len(rows) == PAGE else pages
 
             rows = await self._database.read(work)
-            more = bool(rows) and rows[-1][0] is None
-            for row, writes in rows[:-1] if more else rows:
-                found += 1
+            for row, writes in rows:
                 yield self._tuple(str(configurable.get("thread_id", row[0].rpartition(":")[2])), row, writes)
-            if not more:
+            if len(rows) < size:
                 return
-            offset += PAGE
+            found += size
 
     async def aput(
         self,
@@ -262,6 +297,8 @@ class Checkpointer(BaseCheckpointSaver[str]):
         }
         self._fresh = False
         await self._write(_PUT, params)
+        if self._fence is not None:
+            self._fence.wrote(checkpoint["id"])
         return {
             "configurable": {
                 "thread_id": configurable["thread_id"],
@@ -339,34 +376,86 @@ class Checkpointer(BaseCheckpointSaver[str]):
         for ns, head in _HEADS.run(connection, {"thread": thread}):
             _DROP_ANSWERS.run(connection, {"thread": thread, "ns": ns, "id": head, "channel": RESUME})
 
+    def head_in(self, connection: Connection, thread_id: object) -> str | None:
+        """Return the id of a thread's newest checkpoint of all namespaces, as a part of a larger unit of work."""
+        newest: str | None = _NEWEST.run(connection, {"thread": self._key(thread_id)})[0][0]
+        return newest
+
+    async def storage(self, thread_id: object) -> StorageSize:
+        """Return what a thread's checkpoints take; they are read in pages and looked at in a thread."""
+        thread = self._key(thread_id)
+        writes, write_bytes = (
+            await self._database.read(lambda connection: _WRITES_SIZE.run(connection, {"thread": thread}))
+        )[0]
+        sizes: dict[tuple[str, str], dict[Any, int]] = {}
+        count = total = 0
+        ns = after = ""
+        while True:
+            params = {"thread": thread, "ns": ns, "after": after, "limit": PAGE}
+            rows = await self._database.read(lambda connection, params=params: _BLOBS.run(connection, params))  # type: ignore[misc]
+            if not rows:
+                break
+            count += len(rows)
+            total += sum(len(row[3]) + row[4] for row in rows)
+            await asyncio.to_thread(self._measure, rows, sizes)
+            ns, after = rows[-1][:2]
+        channels: dict[str, ChannelSize] = {}
+        for (_, channel), versions in sizes.items():
+            known = channels.get(channel, ChannelSize(0, 0))
+            channels[channel] = ChannelSize(known.versions + len(versions), known.bytes + sum(versions.values()))
+        values = sum(channel.bytes for channel in channels.values())
+        return StorageSize(count, max(total - values, 0), channels, writes, write_bytes)
+
+    def _measure(self, rows: Sequence[Any], sizes: dict[tuple[str, str], dict[Any, int]]) -> None:
+        for ns, _, kind, blob, _ in rows:
+            checkpoint = self.serde.loads_typed((kind, blob))
+            versions, values = checkpoint["channel_versions"], checkpoint["channel_values"]
+            for channel, version in versions.items():
+                known = sizes.setdefault((ns, channel), {})
+                if version not in known:
+                    known[version] = len(self.serde.dumps_typed(values[channel])[1]) if channel in values else 0
+
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        params = {"source": self._key(source_thread_id), "target": self._key(target_thread_id)}
+        await self._database.write(lambda connection: self.copy_in(connection, source_thread_id, target_thread_id))
 
-        def work(connection: Connection) -> None:
-            for statement in _COPY:
-                statement.run(connection, params)
-
-        await self._database.write(work)
+    def copy_in(self, connection: Connection, source: object, target: object) -> None:
+        """Copy a thread's checkpoints and writes to another as a part of a larger unit of work."""
+        params = {"source": self._key(source), "target": self._key(target)}
+        for statement in _COPY:
+            statement.run(connection, params)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Delete threads' checkpoints (`delete`), or all but the newest of each namespace (`keep_latest`).
-
-        A channel that is kept as deltas needs its ancestors: do not prune the threads of graphs with `DeltaChannel`.
-        """
+        """Delete threads' checkpoints (`delete`), or all but the newest of each namespace (`keep_latest`)."""
         if strategy not in {"keep_latest", "delete"}:
             raise ValueError(f"There is no pruning strategy {strategy!r}.")
 
         def work(connection: Connection) -> None:
             if strategy == "delete":
                 self.delete_in(connection, thread_ids)
-                return
-            for thread_id in thread_ids:
-                thread = self._key(thread_id)
-                for ns, head in _HEADS.run(connection, {"thread": thread}):
-                    for statement in _PRUNE:
-                        statement.run(connection, {"thread": thread, "ns": ns, "id": head})
+            else:
+                self.prune_in(connection, thread_ids)
 
         await self._database.write(work)
+
+    def prune_in(self, connection: Connection, thread_ids: Sequence[object]) -> None:
+        """Keep the newest checkpoint of each namespace of threads, and what it needs, within a larger unit of work.
+
+        The value of a `DeltaChannel` begins at an ancestor: those up to there stay.
+        """
+        for thread_id in thread_ids:
+            thread = self._key(thread_id)
+            for ns, head in _HEADS.run(connection, {"thread": thread}):
+                at = {"thread": thread, "ns": ns, "id": head}
+                metadata = _BY_ID.run(connection, at)[0][6]
+                if not (orjson.loads(metadata or b"{}").get(_DELTAS)):
+                    for statement in _PRUNE:
+                        statement.run(connection, at)
+                    continue
+                rows = {row[0]: row for row in _CHAIN.run(connection, at)}
+                needed = _with_deltas(rows, head)
+                for checkpoint_id in rows.keys() - needed:
+                    for statement in _DROP:
+                        statement.run(connection, {**at, "id": checkpoint_id})
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """Return a version that sorts after `current`, as langgraph-checkpoint-sqlite writes it."""
@@ -442,11 +531,18 @@ class Checkpointer(BaseCheckpointSaver[str]):
         )
 
 
-def _matches(metadata: bytes | None, filter: Mapping[str, Any] | None) -> bool:
-    if not filter:
-        return True
-    values = orjson.loads(metadata) if metadata is not None else {}
-    return all(values.get(key) == value for key, value in filter.items())
+def _with_deltas(rows: Mapping[str, Any], head: str) -> set[str]:
+    """Return the checkpoint and its ancestors back to the one where each of its delta channels is whole."""
+    needed: set[str] = set()
+    at: str | None = head
+    missing: set[str] | None = None
+    while at is not None and at in rows and missing != set():
+        needed.add(at)
+        _, parent, metadata = rows[at]
+        deltas = set(orjson.loads(metadata or b"{}").get(_DELTAS) or ())
+        missing = deltas if missing is None else missing & deltas
+        at = parent
+    return needed
 
 
 _SERDE = JsonPlusSerializer(allowed_msgpack_modules=None)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 
 from backend.core.error import Fenced, RunNotFound
 from backend.database.model import RunRow, table_of
@@ -20,7 +20,6 @@ _select = select(_runs).where(_one)
 _lock = _select.with_for_update()
 _active = select(_runs).where(_on_thread, _runs.c.status.in_(ACTIVE))
 _queued = select(_runs).where(_on_thread, _runs.c.status == "queued").order_by(_runs.c.run_id)
-_next = _queued.limit(1)
 _promote = update(_runs).where(_one, _runs.c.status == "queued").values(status="pending")
 _claim = (
     update(_runs)
@@ -36,6 +35,7 @@ _finish = Prepared(
     .returning(_runs.c.cancel_action)
 )
 _waits = Prepared(select(1).where(_on_thread, _runs.c.status == "queued").limit(1))
+_due = or_(_runs.c.start_at.is_(None), _runs.c.start_at <= bindparam("now"))
 
 
 class RunRepository:
@@ -64,6 +64,7 @@ class RunRepository:
                 "created_at": run.created_at,
                 "updated_at": run.updated_at,
                 "ended_at": None,
+                "start_at": run.start_at,
             },
         )
 
@@ -106,11 +107,17 @@ class RunRepository:
     def forget_key(self, run_id: UUID) -> None:
         self._update(run_id, idempotency_key=None, idempotency_hash=None)
 
-    def promote(self, thread_id: UUID) -> Run | None:
-        """Make the thread's next queued run pending and return it."""
-        if not _waits.run(self._connection, self._thread(thread_id)):
+    def waits(self, thread_id: UUID) -> bool:
+        """Return whether the thread has queued runs."""
+        return bool(_waits.run(self._connection, self._thread(thread_id)))
+
+    def promote(self, thread_id: UUID, now: datetime) -> Run | None:
+        """Make the thread's next queued run pending and return it; one that is to begin later is none."""
+        row = self._connection.execute(
+            _queued.where(_due).limit(1), {**self._thread(thread_id), "now": now}
+        ).one_or_none()
+        if row is None:
             return None
-        row = self._connection.execute(_next, self._thread(thread_id)).one()
         self._connection.execute(_promote, {"tenant": self._tenant_id, "run": row.run_id})
         return _run(row)
 
@@ -163,9 +170,28 @@ class RunRepository:
     def _thread(self, thread_id: UUID) -> dict[str, Any]:
         return {"tenant": self._tenant_id, "thread": thread_id}
 
-    def list(self, thread_id: UUID, *, limit: int) -> list[Run]:
-        """Return the thread's runs, newest first."""
-        query = select(_runs).where(_on_thread).order_by(_runs.c.run_id.desc()).limit(limit)
+    def of(self, run_ids: Sequence[UUID]) -> list[Run]:
+        """Return those of the runs that there are."""
+        query = select(_runs).where(_runs.c.tenant_id == self._tenant_id, _runs.c.run_id.in_(run_ids))
+        return [_run(row) for row in self._connection.execute(query.order_by(_runs.c.run_id))]
+
+    def of_assistant(self, assistant_id: UUID) -> list[Run]:
+        """Return the runs of an assistant that have not ended, oldest first."""
+        query = select(_runs).where(_runs.c.tenant_id == self._tenant_id, _runs.c.ended_at.is_(None))
+        found = (_run(row) for row in self._connection.execute(query.order_by(_runs.c.run_id)))
+        return [run for run in found if run.request.assistant_id == str(assistant_id)]
+
+    def unfinished(self, statuses: Sequence[RunStatus], *, limit: int) -> list[Run]:
+        """Return the tenant's runs in these statuses, oldest first."""
+        query = select(_runs).where(_runs.c.tenant_id == self._tenant_id, _runs.c.status.in_(statuses))
+        return [_run(row) for row in self._connection.execute(query.order_by(_runs.c.run_id).limit(limit))]
+
+    def list(self, thread_id: UUID, *, limit: int, offset: int = 0, statuses: Sequence[RunStatus] = ()) -> list[Run]:
+        """Return the thread's runs, newest first; only those in `statuses`, if any are given."""
+        query = select(_runs).where(_on_thread)
+        if statuses:
+            query = query.where(_runs.c.status.in_(statuses))
+        query = query.order_by(_runs.c.run_id.desc()).limit(limit).offset(offset)
         return [_run(row) for row in self._connection.execute(query, self._thread(thread_id))]
 
 
@@ -201,6 +227,11 @@ class AllRuns:
             .values(idempotency_key=None, idempotency_hash=None)
         )
 
+    def load(self) -> tuple[dict[str, int], datetime | None]:
+        """Return how many runs are in each status that is not an end, and since when the oldest waits for a place."""
+        oldest = select(func.min(_runs.c.created_at)).where(_runs.c.status == "pending")
+        return self.count(), self._connection.scalar(oldest)
+
     def count(self) -> dict[str, int]:
         """Return how many runs are in each status that is not an end."""
         query = select(_runs.c.status, func.count()).where(_runs.c.ended_at.is_(None)).group_by(_runs.c.status)
@@ -220,4 +251,6 @@ def _run(row: Row[Any]) -> Run:
         result=row.result,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        start_at=row.start_at,
+        ended_at=row.ended_at,
     )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from loguru import logger
 
-from backend.core.error import DomainError
+from backend.core.error import DomainError, Unavailable
 
 Check = Callable[[], Awaitable[None]]
 """Returns when the part is well, and raises when it is not."""
@@ -70,6 +70,16 @@ class HealthService:
     def drain(self) -> None:
         """From now on the server is not ready: it finishes what it has and takes nothing new."""
         self._draining = True
+
+    async def check(self, name: str) -> None:
+        """Return when a part has answered.
+
+        Raises:
+            Unavailable: it is not well.
+        """
+        result = await self._run(name, self._checks[name])
+        if not result.healthy:
+            raise Unavailable(f"{name}: {result.detail}")
 
     async def report(self) -> HealthReport:
         """Return how the parts are, at most `kept` seconds old. Takes no longer than one check may."""

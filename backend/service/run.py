@@ -1,26 +1,34 @@
 """Runs, as every door uses them: make, watch, cancel, resume."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
+from sqlalchemy import Connection
 
-from backend.core.error import Gone, Invalid, NotInterrupted, RunNotFound
+from backend.core.error import Gone, Invalid, NotInterrupted, RunEnded, RunNotFound, ThreadNotFound, Unavailable
 from backend.core.run.event_log import EventLog
 from backend.core.run.executor import RunExecutor
 from backend.database.base import Database
-from backend.dto.event import START, Cursor, Event
+from backend.dto.event import START, Cursor, Event, ThreadCursor
 from backend.dto.principal import Principal
-from backend.dto.run import CancelAction, Run, RunRequest
-from backend.repository.run import RunRepository
+from backend.dto.run import CancelAction, IfMissing, Run, RunRequest, RunStatus
+from backend.repository.run import AllRuns, RunRepository
 from backend.repository.thread import ThreadRepository
 from backend.service.run_ledger import Cancelled, RunLedger
 from backend.service.run_worker import RunWorker
+from backend.util.containment import Filters, passes
 from backend.util.id_generator import new_id
 
+MANY = 1000
+"""Most runs that are cancelled at once."""
+STOP_SECONDS = 10.0
+UNENDED: tuple[RunStatus, ...] = ("queued", "pending", "running")
 REPLAY = 100
 """Runs of a thread that a returning viewer is shown at once."""
 
@@ -49,10 +57,16 @@ class RunService:
         *,
         thread_id: UUID | None,
         idempotency_key: str | None = None,
+        if_missing: IfMissing = "reject",
+        after_seconds: float = 0,
+        only: Filters = None,
+        temporary: bool = False,
     ) -> Run:
         """Make a run, on a new thread when none is given; it is durable when this returns.
 
-        The same `idempotency_key` with the same request gives the same run again.
+        The same `idempotency_key` with the same request gives the same run again. `if_missing` says whether a thread
+        that is not there is made; a thread that does not pass `only` is not there. A `temporary` run takes its thread
+        with it when it ends.
 
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph: it could not begin.
@@ -60,8 +74,13 @@ class RunService:
             ThreadNotFound, ThreadBusy, NotInterrupted: the thread does not allow it.
             IdempotencyConflict: the key was used with another request.
         """
+        if temporary:
+            request = replace(request, temporary=True)
         await self._check(request)
-        return await self._worker.whole(self._start(principal, request, thread_id, idempotency_key, None))
+        start_at = self._clock() + timedelta(seconds=after_seconds) if after_seconds > 0 else None
+        return await self._worker.whole(
+            self._start(principal, request, thread_id, idempotency_key, None, if_missing, start_at, only)
+        )
 
     async def _start(
         self,
@@ -70,6 +89,9 @@ class RunService:
         thread_id: UUID | None,
         idempotency_key: str | None,
         answers: UUID | None,
+        if_missing: IfMissing = "reject",
+        start_at: datetime | None = None,
+        only: Filters = None,
     ) -> Run:
         with self._worker.room() as begin:
             created = await self._ledger.create(
@@ -79,6 +101,9 @@ class RunService:
                 idempotency_key=idempotency_key,
                 answers=answers,
                 begin=begin,
+                if_missing=if_missing,
+                start_at=start_at,
+                only=only,
             )
             if not created.new:
                 return created.run
@@ -98,6 +123,43 @@ class RunService:
         """
         return await self._database.read(lambda connection: RunRepository(connection, principal.tenant_id).get(run_id))
 
+    async def find(self, principal: Principal, run_id: UUID) -> Run:
+        """Return a run as `get` does; also one that is kept nowhere and lives here.
+
+        Raises:
+            RunNotFound: no such run, or another tenant's.
+        """
+        run = self._worker.detached(run_id)
+        if run is not None and run.tenant_id == principal.tenant_id:
+            return run
+        return await self.get(principal, run_id)
+
+    async def figures(self) -> dict[str, dict[str, float]]:
+        """Return how many runs of all tenants wait and execute."""
+        counts, oldest = await self._database.read(lambda connection: AllRuns(connection).load())
+        waited = 0.0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds())
+        waiting = counts.get("pending", 0) + counts.get("queued", 0)
+        return {
+            "queue": {
+                "n_pending": waiting,
+                "n_running": counts.get("running", 0),
+                "pending_runs_wait_time_max_secs": waited,
+            },
+            "workers": self._worker.places(),
+        }
+
+    async def check_thread(self, principal: Principal, run: Run, only: Filters) -> None:
+        """Make sure that the run's thread passes `only`.
+
+        Raises:
+            RunNotFound: it does not.
+        """
+        thread = await self._database.read(
+            lambda connection: ThreadRepository(connection, principal.tenant_id).find(run.thread_id)
+        )
+        if thread is None or not passes(thread.metadata, only):
+            raise RunNotFound(run.run_id)
+
     async def cancel(self, principal: Principal, run_id: UUID, action: CancelAction = "interrupt") -> Run:
         """Ask a run to stop; `rollback` also takes back what it did to its thread.
 
@@ -108,6 +170,10 @@ class RunService:
         return await self._worker.whole(self._cancel(principal, run_id, action))
 
     async def _cancel(self, principal: Principal, run_id: UUID, action: CancelAction) -> Run:
+        run = self._worker.detached(run_id)
+        if run is not None and run.tenant_id == principal.tenant_id:
+            self._worker.stop(run_id)
+            return run
         cancelled: Cancelled = await self._ledger.cancel(principal, run_id, action)
         if cancelled.running:
             self._worker.stop(run_id)
@@ -150,6 +216,129 @@ class RunService:
         async for _ in self.events(principal, run):
             pass
         return await self.get(principal, run.run_id)
+
+    async def wait_body(self, principal: Principal, run: Run) -> bytes:
+        """Return what a run left, as JSON, when it has ended: the state, what it waits for, or why it failed.
+
+        Raises:
+            RunNotFound: it was taken back meanwhile, or is another tenant's.
+            Unavailable: the server lets go of the run; it goes on with the next start.
+        """
+        if run.tenant_id != principal.tenant_id:
+            raise RunNotFound(run.run_id)
+        if not run.ended:
+            channel = self._log.find(run.tenant_id, run.run_id)
+            if channel is not None:
+                await channel.ended()
+                if channel.body is not None:
+                    return channel.body
+            run = await self.get(principal, run.run_id)
+            if not run.ended:
+                raise Unavailable("The server is stopping; the run goes on when it is back.")
+        if run.status in {"error", "timeout"}:
+            return orjson.dumps({"__error__": _error(run)})
+        tenant = run.tenant_id
+        state = await self._database.read(lambda connection: ThreadRepository(connection, tenant).state(run.thread_id))
+        if state.interrupts and isinstance(state.values, dict):
+            waiting = [one for task in state.interrupts.values() for one in task]
+            return orjson.dumps({**state.values, "__interrupt__": waiting})
+        return orjson.dumps(state.values)
+
+    async def delete(self, principal: Principal, thread_id: UUID, run_id: UUID) -> None:
+        """Remove a run that has ended, with its checkpoints and events; one that has not is stopped first.
+
+        Raises:
+            RunNotFound: no such run on the thread.
+        """
+        run = await self.get(principal, run_id)
+        if run.thread_id != thread_id:
+            raise RunNotFound(run_id)
+        if not run.ended:
+            with suppress(RunEnded, RunNotFound):
+                await self.cancel(principal, run_id, "rollback")
+            channel = self._log.find(run.tenant_id, run_id)
+            if channel is not None:
+                await channel.ended()
+        with suppress(RunNotFound):
+            await self._ledger.delete(principal, run_id)
+
+    async def cancel_many(
+        self,
+        principal: Principal,
+        *,
+        thread_id: UUID | None = None,
+        run_ids: Sequence[UUID] = (),
+        statuses: Sequence[RunStatus] = (),
+        action: CancelAction = "interrupt",
+        only: Filters = None,
+    ) -> int:
+        """Ask runs to stop: those of a list, or those in some statuses, on one thread or on all; return how many."""
+        tenant = principal.tenant_id
+
+        def work(connection: Connection) -> list[Run]:
+            runs = RunRepository(connection, tenant)
+            if thread_id is None:
+                found = runs.unfinished(statuses, limit=MANY)
+            elif run_ids:
+                found = [run for run in runs.of(run_ids) if run.thread_id == thread_id]
+            else:
+                found = runs.list(thread_id, limit=MANY, statuses=statuses)
+            if only is None:
+                return found
+            threads = ThreadRepository(connection, tenant)
+            metadata = {run.thread_id: threads.get(run.thread_id).metadata for run in found}
+            return [run for run in found if passes(metadata[run.thread_id], only)]
+
+        count = 0
+        for run in reversed(await self._database.read(work)):  # the newest first: no run is begun to be stopped
+            with suppress(RunEnded, RunNotFound):
+                await self.cancel(principal, run.run_id, action)
+                count += 1
+        return count
+
+    async def stop_all(self, principal: Principal, thread_id: UUID) -> None:
+        """Stop a thread's runs, and return when they have ended, or after a while."""
+        tenant = principal.tenant_id
+        active = await self._database.read(
+            lambda connection: RunRepository(connection, tenant).list(thread_id, limit=MANY, statuses=UNENDED)
+        )
+        for run in active:  # the newest first: none is begun to be stopped
+            with suppress(RunEnded, RunNotFound):
+                await self.cancel(principal, run.run_id)
+        for run in active:
+            channel = self._log.find(tenant, run.run_id)
+            if channel is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(STOP_SECONDS):
+                        await channel.ended()
+
+    def position(self, principal: Principal, run: Run) -> Cursor:
+        """Return the place behind all that a run has said until now."""
+        channel = self._log.find(principal.tenant_id, run.run_id)
+        return START if channel is None else Cursor(channel.attempt, channel.seq)
+
+    async def passing(self, principal: Principal, request: RunRequest) -> Run:
+        """Return a run that leaves nothing, for `body_of`; it has not begun.
+
+        Raises:
+            AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
+        """
+        await self._executor.check(request)
+        return self._passing(principal, request)
+
+    async def body_of(self, run: Run) -> bytes:
+        """Execute a run that leaves nothing, and return what it answers, as JSON; it stops when this is cancelled."""
+        return await self._worker.body(run)
+
+    async def detach(self, principal: Principal, request: RunRequest) -> Run:
+        """Begin a run that leaves nothing, and goes on when nobody looks; `events` reads it while it lives.
+
+        Raises:
+            AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
+        """
+        run = await self.passing(principal, request)
+        self._worker.detach(run)
+        return run
 
     async def stateless(self, principal: Principal, request: RunRequest) -> AsyncIterator[list[Event]]:
         """Execute a run that leaves nothing, and yield its events; it stops when this is closed.
@@ -242,6 +431,55 @@ class RunService:
             finally:
                 coming.cancel()
 
+    async def thread_stream(
+        self,
+        principal: Principal,
+        thread_id: UUID,
+        after: ThreadCursor | None,
+        *,
+        modes: Collection[str],
+        only: Filters = None,
+    ) -> AsyncIterator[list[tuple[ThreadCursor | None, str, bytes]]]:
+        """Yield what happens on a thread: first an empty batch, then lists of cursor, name and data. It never ends.
+
+        `run_modes` are the events of its runs, `lifecycle` their beginnings and ends, `state_update` changes of its
+        state from outside.
+
+        Raises:
+            ThreadNotFound: no such thread, another tenant's, or one that does not pass `only`.
+            Gone: events of a run are no longer kept.
+        """
+        tenant = principal.tenant_id
+        thread = await self._database.read(lambda connection: ThreadRepository(connection, tenant).get(thread_id))
+        if not passes(thread.metadata, only):
+            raise ThreadNotFound(thread_id)
+        yield []
+        waiting: asyncio.Queue[list[tuple[ThreadCursor | None, str, bytes]] | BaseException] = asyncio.Queue(8)
+
+        def hear(name: str, data: bytes) -> None:
+            if name in modes and not waiting.full():  # who reads slowly gets the next state
+                waiting.put_nowait([(None, name, data)])
+
+        async def follow() -> None:
+            try:
+                async for run_id, batch in self.thread_events(principal, thread_id, after):
+                    parts = [part for event in batch for part in _thread_parts(run_id, event, modes)]
+                    if parts:
+                        await waiting.put(parts)
+            except Exception as error:  # noqa: BLE001 - raised where the stream is read
+                await waiting.put(error)
+
+        following = asyncio.create_task(follow())
+        try:
+            with self._log.listening(tenant, thread_id, hear):
+                while True:
+                    found = await waiting.get()
+                    if isinstance(found, BaseException):
+                        raise found
+                    yield found
+        finally:
+            following.cancel()
+
     async def _check(self, request: RunRequest) -> None:
         await self._executor.check(request)
         try:
@@ -249,7 +487,16 @@ class RunService:
         except TypeError as error:
             raise Invalid(f"The input cannot be stored: {error}.") from error
 
-    async def list(self, principal: Principal, thread_id: UUID, *, limit: int = 20) -> list[Run]:
+    async def list(
+        self,
+        principal: Principal,
+        thread_id: UUID,
+        *,
+        limit: int = 20,
+        offset: int = 0,
+        statuses: Sequence[RunStatus] = (),
+        only: Filters = None,
+    ) -> list[Run]:
         """Return a thread's runs, newest first.
 
         Raises:
@@ -258,7 +505,30 @@ class RunService:
         tenant = principal.tenant_id
 
         def work(connection: Any) -> Any:
-            ThreadRepository(connection, tenant).get(thread_id)
-            return RunRepository(connection, tenant).list(thread_id, limit=limit)
+            if not passes(ThreadRepository(connection, tenant).get(thread_id).metadata, only):
+                raise ThreadNotFound(thread_id)
+            return RunRepository(connection, tenant).list(thread_id, limit=limit, offset=offset, statuses=statuses)
 
         return await self._database.read(work)
+
+
+def _error(run: Run) -> dict[str, Any]:
+    """Why a run failed, as the Agent Server API says it."""
+    result = run.result or {}
+    if "error" in result:
+        return {"error": result["error"], "message": result.get("message", "")}
+    if run.status == "timeout":
+        return {"error": "TimeoutError", "message": "The run was stopped at its time limit."}
+    return {"error": result.get("title", "Error"), "message": result.get("detail", "")}
+
+
+def _thread_parts(run_id: UUID, event: Event, modes: Collection[str]) -> list[tuple[ThreadCursor | None, str, bytes]]:
+    """What a reader of a thread is told of an event of one of its runs."""
+    cursor = ThreadCursor(run_id, event.cursor)
+    parts: list[tuple[ThreadCursor | None, str, bytes]] = []
+    begins = event.name in {"metadata", "start"}
+    if event.name not in {"end", "done"} and ("run_modes" in modes or (begins and "lifecycle" in modes)):
+        parts.append((cursor, event.name, event.data))
+    if event.ends_run and ("run_modes" in modes or "lifecycle" in modes):
+        parts.append((cursor, "metadata", orjson.dumps({"status": "run_done", "run_id": str(run_id)})))
+    return parts

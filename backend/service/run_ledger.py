@@ -13,26 +13,35 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import orjson
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from backend.core.error import IdempotencyConflict, NotInterrupted, RunEnded, ThreadBusy
+from backend.core.error import (
+    IdempotencyConflict,
+    NotInterrupted,
+    RunEnded,
+    ThreadBusy,
+    ThreadExists,
+    ThreadNotFound,
+)
 from backend.core.run.encoder import encode
 from backend.core.run.executor import Outcome
 from backend.database.base import Database
 from backend.dto.event import Cursor, Event
 from backend.dto.principal import Principal
-from backend.dto.run import CancelAction, Run, RunRequest, RunStatus
+from backend.dto.run import CancelAction, IfMissing, Run, RunRequest, RunStatus
 from backend.dto.thread import Thread, ThreadStatus
 from backend.repository.checkpoint import Checkpointer
 from backend.repository.run import AllRuns, RunRepository
 from backend.repository.run_event import EventBatch, RunEventRepository
 from backend.repository.thread import ThreadRepository
 from backend.repository.usage import UsageRepository
+from backend.service.run_webhook import RunWebhook
+from backend.util.containment import Filters, passes, plain_filters
 from backend.util.id_generator import new_id
 
 
@@ -91,12 +100,14 @@ class RunLedger:
         *,
         max_losses: int = 3,
         idempotency_seconds: float = 86_400,
+        webhook: RunWebhook | None = None,
     ) -> None:
         self._database = database
         self._checkpointer = checkpointer
         self._clock = clock
         self._max_losses = max_losses
         self._idempotency = timedelta(seconds=idempotency_seconds)
+        self._webhook = webhook
 
     async def create(
         self,
@@ -107,10 +118,15 @@ class RunLedger:
         idempotency_key: str | None = None,
         answers: UUID | None = None,
         begin: bool = False,
+        if_missing: IfMissing = "reject",
+        start_at: datetime | None = None,
+        only: Filters = None,
     ) -> Created:
         """Make a run; without a thread, on a new one. `begin` makes it running at once if nothing is before it.
 
-        `answers` is the run whose interrupt this one answers: it must be the thread's last.
+        `answers` is the run whose interrupt this one answers: it must be the thread's last. `if_missing` says whether
+        a thread that is not there is made; before `start_at` the run does not begin; a thread that does not pass
+        `only` is not there.
 
         Raises:
             ThreadNotFound: no such thread.
@@ -130,37 +146,64 @@ class RunLedger:
                 if found is not None:
                     return Created(found, new=False)
             room = _Room()
-            if thread_id is None:
-                on = new_id()
-                threads.insert(Thread(on, tenant, "busy", request.agent, {}, now, now))
+            thread = None if thread_id is None else threads.find(thread_id, lock=True)
+            if thread is not None and not passes(thread.metadata, only):
+                raise ThreadNotFound(thread_id)
+            new = thread is None
+            on = thread_id or new_id()
+            asked = request
+            if thread is None:
+                if thread_id is not None and if_missing == "reject":
+                    raise ThreadNotFound(thread_id)
+                metadata = {**_named(request), **_owned(only)}
+                config = _config(None, request)
+                threads.insert(Thread(on, tenant, "busy", request.agent, metadata, now, now, config=config))
             else:
-                on = thread_id
-                room = self._make_room(connection, threads.get(on, lock=True), request, now)
+                room = self._make_room(connection, thread, request, now)
                 if answers is not None and [last.run_id for last in runs.list(on, limit=1)] != [answers]:
                     raise NotInterrupted(on)
-                threads.update(on, now=now, status="busy", agent=request.agent)
-            begins = begin and not room.taken
+                asked = _with_config_of(thread, request)
+                threads.begin_run(
+                    thread, now, agent=request.agent, metadata=_named(request), config=_config(thread, request)
+                )
+            later = start_at is not None and start_at > now
+            begins = begin and not room.taken and not later
             run = Run(
                 run_id=new_id(),
                 thread_id=on,
                 tenant_id=tenant,
                 user_id=principal.user_id,
-                status="running" if begins else "queued" if room.taken else "pending",
+                status="running" if begins else "queued" if room.taken or later else "pending",
                 attempt=1 if begins else 0,
-                request=request,
+                request=asked,
                 cancel_action=None,
                 result=None,
-                created_at=now,
+                created_at=start_at if later and start_at is not None else now,
                 updated_at=now,
+                start_at=start_at if later else None,
             )
             runs.insert(run, idempotency_key, digest)
-            return Created(run, new_thread=thread_id is None, stop=room.stop, ended=room.ended)
+            return Created(run, new_thread=new, stop=room.stop, ended=room.ended)
 
         try:
             return await self._database.write(work)
-        except IntegrityError:
-            # Two with one key at the same moment: the other's run is there now.
+        except (IntegrityError, ThreadExists):
+            # Two with one key, or two that make one thread, at the same moment: the other's is there now.
             return await self._database.write(work)
+
+    async def wake(self, run: Run) -> Run | None:
+        """Make a run whose time has come pending; None when it must still wait for its thread, or is gone."""
+        tenant = run.tenant_id
+
+        def work(connection: Connection) -> Run | None:
+            now = self._clock()
+            runs = RunRepository(connection, tenant)
+            ThreadRepository(connection, tenant).lock(run.thread_id)
+            if runs.active(run.thread_id) is not None:
+                return None
+            return runs.promote(run.thread_id, now)
+
+        return await self._database.write(work)
 
     async def claim(self, run: Run) -> Run | None:
         """Begin a pending run as a new attempt; None when it is not pending any more."""
@@ -183,7 +226,8 @@ class RunLedger:
             ThreadRepository(connection, run.tenant_id).lock(run.thread_id)
             runs = RunRepository(connection, run.tenant_id)
             asked = runs.finish(run.run_id, run.attempt, outcome.status, outcome.result, now)
-            if asked == "rollback" and outcome.status == "interrupted":
+            rolled_back = asked == "rollback" and outcome.status == "interrupted"
+            if rolled_back:
                 self._roll_back(connection, run)
             elif events:
                 batch = EventBatch(run.run_id, run.attempt, events[0].cursor.seq, events)
@@ -194,9 +238,20 @@ class RunLedger:
             if stopped and run.request.has_resume:
                 self._saver(run).drop_answers_in(connection, run.thread_id)
             status = self._left(connection, run) if stopped else outcome.thread_status
-            return self._hand_over(connection, run, status, now)
+            if stopped and run.request.dialect != "chat" and not rolled_back:
+                status = "interrupted" if outcome.status == "interrupted" else "error"
+            if self._webhook is not None:
+                self._webhook.tell_in(connection, run, outcome, "rollback" if rolled_back else outcome.status, now)
+            if run.request.temporary:
+                self._saver(run).delete_in(connection, [run.thread_id])
+                ThreadRepository(connection, run.tenant_id).delete(run.thread_id)
+                return None
+            return self._hand_over(connection, run, status, now, None if rolled_back else outcome)
 
-        return await self._database.write(work)
+        following = await self._database.write(work)
+        if self._webhook is not None:
+            self._webhook.wake(run)
+        return following
 
     async def cancel(self, principal: Principal, run_id: UUID, action: CancelAction) -> Cancelled:
         """Ask a run to stop: one that waits ends at once, one that runs is to be stopped by who runs it.
@@ -225,6 +280,19 @@ class RunLedger:
             return Cancelled(ended, running=False, next=following)
 
         return await self._database.write(work)
+
+    async def delete(self, principal: Principal, run_id: UUID) -> None:
+        """Remove a run that has ended, with all that it did.
+
+        Raises:
+            RunNotFound: no such run.
+        """
+
+        def work(connection: Connection) -> None:
+            run = RunRepository(connection, principal.tenant_id).get(run_id, lock=True)
+            self._roll_back(connection, run)
+
+        await self._database.write(work)
 
     async def release(self, run: Run) -> bool:
         """Give an attempt's run back to be begun again, at no cost to it; whether the attempt still held it."""
@@ -266,18 +334,22 @@ class RunLedger:
 
     def _make_room(self, connection: Connection, thread: Thread, request: RunRequest, now: datetime) -> "_Room":
         """Apply the double-texting policy to the thread."""
-        if request.has_resume and thread.status not in {"busy", "interrupted"}:
+        if request.dialect == "chat" and request.has_resume and thread.status not in {"busy", "interrupted"}:
             raise NotInterrupted(thread.thread_id)
         runs = RunRepository(connection, thread.tenant_id)
-        active = runs.active(thread.thread_id) if thread.status == "busy" else None
-        if active is None:
+        if thread.status != "busy":
             return _Room()
-        if request.has_resume or request.multitask_strategy == "reject":
+        active = runs.active(thread.thread_id)
+        waiting = runs.queued(thread.thread_id) if active is None or request.multitask_strategy != "enqueue" else []
+        if active is None and not waiting:
+            return _Room()
+        if (request.has_resume and request.dialect == "chat") or request.multitask_strategy == "reject":
             raise ThreadBusy(thread.thread_id)
         if request.multitask_strategy == "enqueue":
-            return _Room(taken=True)
+            return _Room(taken=active is not None)
         action: CancelAction = "rollback" if request.multitask_strategy == "rollback" else "interrupt"
-        waiting = runs.queued(thread.thread_id)
+        if active is None:
+            return _Room(ended=tuple(self._end_waiting(connection, run, action, now) for run in waiting))
         if active.status == "running":
             runs.request_cancel(active.run_id, action, now)
         else:
@@ -292,7 +364,7 @@ class RunLedger:
         if action == "rollback":
             RunRepository(connection, run.tenant_id).delete(run.run_id)
             return replace(run, status="interrupted", result=_cancelled(run))
-        return self._end_without_attempt(connection, run, "interrupted", "done", _cancelled(run), now)
+        return self._end_without_attempt(connection, run, "interrupted", last_name(run), _cancelled(run), now)
 
     def _give_up(self, connection: Connection, run: Run, losses: int, now: datetime) -> Run:
         """End a run whose server died."""
@@ -301,18 +373,22 @@ class RunLedger:
                 self._roll_back(connection, run)
                 given_up = replace(run, status="interrupted", result=_cancelled(run))
             else:
-                given_up = self._end_without_attempt(connection, run, "interrupted", "done", _cancelled(run), now)
+                given_up = self._end_without_attempt(
+                    connection, run, "interrupted", last_name(run), _cancelled(run), now
+                )
             if run.request.has_resume:
                 self._saver(run).drop_answers_in(connection, run.thread_id)
             self._hand_over(connection, run, self._left(connection, run), now)
             return given_up
-        lost = {
+        lost: dict[str, Any] = {
             "type": "/problems/worker-lost",
             "title": "The run was lost",
             "status": 500,
             "detail": f"The server died {losses} times while it executed this run.",
             "run_id": str(run.run_id),
         }
+        if run.request.dialect != "chat":
+            lost = {"error": "WorkerLost", "message": lost["detail"]}
         given_up = self._end_without_attempt(connection, run, "error", "error", lost, now)
         self._hand_over(connection, run, "error", now)
         return given_up
@@ -340,15 +416,65 @@ class RunLedger:
         return replace(run, status=status, result=result)
 
     @staticmethod
-    def _hand_over(connection: Connection, run: Run, thread_status: ThreadStatus, now: datetime) -> Run | None:
-        """Make the thread's next run pending, or the thread free."""
-        following = RunRepository(connection, run.tenant_id).promote(run.thread_id)
-        status: ThreadStatus = "busy" if following is not None else thread_status
-        ThreadRepository(connection, run.tenant_id).set_status(run.thread_id, status, now)
+    def _hand_over(
+        connection: Connection,
+        run: Run,
+        thread_status: ThreadStatus,
+        now: datetime,
+        outcome: Outcome | None = None,
+    ) -> Run | None:
+        """Make the thread's next run pending, or the thread free; it keeps what an attempt left."""
+        runs = RunRepository(connection, run.tenant_id)
+        threads = ThreadRepository(connection, run.tenant_id)
+        waits = runs.waits(run.thread_id)
+        following = runs.promote(run.thread_id, now) if waits else None
+        status: ThreadStatus = "busy" if waits else thread_status
+        if outcome is None or outcome.values is None:
+            threads.set_status(run.thread_id, status, now)
+        else:
+            values = orjson.Fragment(outcome.values)
+            threads.settle(
+                run.thread_id, status, now, values=values, interrupts=outcome.interrupts, error=outcome.error
+            )
         return following
 
 
+def last_name(run: Run) -> Literal["done", "end"]:
+    """The name of a run's last event when it did not fail."""
+    return "done" if run.request.dialect == "chat" else "end"
+
+
+def _named(request: RunRequest) -> dict[str, Any]:
+    """What a thread's metadata say of its last run: by these, chat interfaces list the threads of an agent."""
+    if request.dialect == "chat":
+        return {}
+    return {"graph_id": request.agent, "assistant_id": request.assistant_id}
+
+
+def _owned(only: Filters) -> dict[str, Any]:
+    """What the metadata of a thread need, so that who makes it may see it."""
+    return {key: value for key, operator, value in plain_filters(only) if operator == "$eq"}
+
+
+def _config(thread: Thread | None, request: RunRequest) -> dict[str, Any]:
+    """What a thread keeps of the configuration of its runs: their assistants'."""
+    kept = {} if thread is None else thread.config
+    if not request.assistant_configurable:
+        return kept
+    return {**kept, "configurable": {**kept.get("configurable", {}), **request.assistant_configurable}}
+
+
+def _with_config_of(thread: Thread, request: RunRequest) -> RunRequest:
+    """Return the request with what earlier runs' assistants configured and this one leaves open."""
+    kept = thread.config.get("configurable")
+    if not kept or request.dialect == "chat":
+        return request
+    return replace(request, configurable={**kept, **request.configurable})
+
+
 def _cancelled(run: Run) -> dict[str, Any]:
+    if run.request.dialect != "chat":
+        return {"status": "interrupted"}
     return {
         "run_id": str(run.run_id),
         "thread_id": str(run.thread_id),

@@ -16,21 +16,23 @@ from uuid import UUID
 import orjson
 from loguru import logger
 
-from backend.core.error import DomainError, Fenced, Invalid, Unavailable
+from backend.core.error import Fenced, Invalid, Unavailable
 from backend.core.run.encoder import encode
 from backend.core.run.event_log import Channel, EventLog
-from backend.core.run.executor import Attempt, Outcome, RunExecutor
+from backend.core.run.executor import Attempt, Outcome, RunExecutor, failure
 from backend.database.base import Database
 from backend.dto.event import Event
 from backend.dto.run import Run
 from backend.repository.checkpoint import Checkpointer, Fence
 from backend.repository.run import AllRuns
 from backend.repository.run_event import AllRunEvents
-from backend.service.run_ledger import RunLedger
+from backend.service.run_ledger import RunLedger, last_name
 
 ABANDON_SECONDS = 5.0
 """How long a stopped attempt may take to let go; then it is left behind, fenced."""
 SWEEP_SECONDS = 60.0
+LONGEST_SECONDS = 86_400.0
+"""Longest timer: event loops refuse very long ones."""
 RETRY_SECONDS = (0.05, 0.2, 1.0, 3.0, 10.0, 30.0)
 """Pauses before a database that does not answer is asked again: a run without its end keeps its thread busy."""
 
@@ -75,6 +77,8 @@ class RunWorker:
         self._event_ttl = timedelta(seconds=event_ttl)
         self._idempotency_ttl = timedelta(seconds=idempotency_ttl)
         self._live: dict[UUID, _Live] = {}
+        self._detached: dict[UUID, _Live] = {}
+        """Runs that are kept nowhere and that nobody's connection holds."""
         self._backlog: deque[Run] = deque()
         self._kept = 0
         """Places that are kept for runs which are just being made."""
@@ -94,7 +98,8 @@ class RunWorker:
                 ended=len(recovered.ended),
             )
         for run in recovered.waiting:
-            self._log.channel(run.run_id, run.tenant_id)
+            self._channel(run)
+            self._delay(run)
         for run in recovered.pending:
             self.dispatch(run)
         self._background = [
@@ -114,6 +119,11 @@ class RunWorker:
     def has_room(self) -> bool:
         """Whether a run would begin at once."""
         return len(self._live) + self._kept < self._concurrency and not self._draining
+
+    def places(self) -> dict[str, float]:
+        """Return how many runs may execute at once here, and how many do."""
+        busy = len(self._live) + len(self._detached)
+        return {"max": self._concurrency, "active": busy, "available": max(0, self._concurrency - busy)}
 
     @contextmanager
     def room(self) -> Iterator[bool]:
@@ -135,7 +145,8 @@ class RunWorker:
 
     def accept(self, run: Run, *, fresh: bool) -> None:
         """Take a run that was just made, on a new thread (`fresh`) or not; one that is queued waits for its turn."""
-        channel = self._log.channel(run.run_id, run.tenant_id, new=True)
+        channel = self._log.channel(run.run_id, run.tenant_id, new=True, kept=run.request.kept)
+        self._delay(run)
         if self._draining and run.status != "running":
             self._log.end(channel)  # the next start takes it up
         elif run.status != "queued":
@@ -143,7 +154,7 @@ class RunWorker:
 
     def dispatch(self, run: Run, *, fresh: bool = False) -> None:
         """Execute a run: pending, or already running as the attempt that it carries."""
-        self._log.channel(run.run_id, run.tenant_id)
+        self._channel(run)
         if self._draining:
             # The next start takes it up; a run that was begun already is given back.
             if run.status == "running":
@@ -155,16 +166,43 @@ class RunWorker:
 
     def stop(self, run_id: UUID) -> None:
         """Stop a run whose cancelling has been recorded."""
-        live = self._live.get(run_id)
+        live = self._live.get(run_id) or self._detached.get(run_id)
         if live is not None and not live.stop.done():
             live.stop.set_result("cancel")
 
     def end_waiting(self, run: Run) -> None:
         """Tell the readers of a run that was never begun that it has ended."""
-        channel = self._log.channel(run.run_id, run.tenant_id)
+        channel = self._channel(run)
         channel.begin(run.attempt + 1)
-        last = channel.seal("done", encode(run.result))[-1]
+        last = channel.seal(last_name(run), encode(run.result))[-1]
+        channel.body = b"null"
         self._log.end(channel, last)
+
+    def _channel(self, run: Run) -> Channel:
+        return self._log.channel(run.run_id, run.tenant_id, kept=run.request.kept)
+
+    def _delay(self, run: Run) -> None:
+        """Wake a run that is to begin later when its time has come."""
+        if run.status != "queued" or run.start_at is None:
+            return
+        seconds = max(0.0, (run.start_at - self._clock()).total_seconds())
+        asyncio.get_running_loop().call_later(min(seconds, LONGEST_SECONDS), self._look, run)
+
+    def _look(self, run: Run) -> None:
+        if not self._draining:
+            self._spawn(self._wake(run))
+
+    async def _wake(self, run: Run) -> None:
+        if run.start_at is not None and run.start_at > self._clock():
+            self._delay(run)  # the timer was shorter than the wait, or the clock was set back
+            return
+        try:
+            due = await self._insist(lambda: self._ledger.wake(run))
+        except Unavailable:
+            logger.exception("run {run_id} could not be begun in its time", run_id=run.run_id)
+            return
+        if due is not None:
+            self.dispatch(due)
 
     async def drain(self) -> None:
         """Let the runs end; what has not within the drain time is given back for the next start."""
@@ -172,13 +210,15 @@ class RunWorker:
         for run in self._backlog:  # still pending: the next start begins them
             self._log.end(self._log.channel(run.run_id, run.tenant_id))
         self._backlog.clear()
-        if self._live:
-            logger.info("draining {count} runs", count=len(self._live))
+        if self._live or self._detached:
+            logger.info("draining {count} runs", count=len(self._live) + len(self._detached))
             try:
                 async with asyncio.timeout(self._drain_seconds):
                     await self._idle.wait()
+                    while self._detached:
+                        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             except TimeoutError:
-                for live in list(self._live.values()):
+                for live in [*self._live.values(), *self._detached.values()]:
                     if not live.stop.done():
                         live.stop.set_result("shutdown")
         while self._tasks:
@@ -191,6 +231,45 @@ class RunWorker:
         channel.begin(run.attempt)
         outcome = await self._execute_stateless(run, channel, streamed=False)
         return self._last_stateless(run, channel, outcome)
+
+    def detached(self, run_id: UUID) -> Run | None:
+        """Return a run that is kept nowhere and lives here."""
+        live = self._detached.get(run_id)
+        return None if live is None else live.run
+
+    def detach(self, run: Run) -> None:
+        """Execute a run that is kept nowhere, whether anybody looks or not."""
+        channel = self._log.ephemeral(run.run_id, run.tenant_id, found=True)
+        channel.begin(run.attempt)
+        live = self._detached[run.run_id] = _Live(run, asyncio.get_running_loop().create_future())
+        self._spawn(self._tell_detached(live, channel))
+
+    async def _tell_detached(self, live: _Live, channel: Channel) -> None:
+        run = live.run
+        body = asyncio.create_task(self._execute_stateless(run, channel))
+        try:
+            either: set[asyncio.Future[Any]] = {body, live.stop}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not body.done():
+                body.cancel()
+                await asyncio.wait({body}, timeout=ABANDON_SECONDS)
+            if body.done() and not body.cancelled():
+                outcome = body.result()
+                channel.body = outcome.body
+                last = self._last_stateless(run, channel, outcome)
+            else:
+                channel.body = b"null"
+                last = channel.seal(last_name(run), b'{"status":"interrupted"}')[-1]
+            self._log.end(channel, last, linger=True)
+        finally:
+            del self._detached[run.run_id]
+
+    async def body(self, run: Run) -> bytes:
+        """Execute a run that is kept nowhere, for a caller who wants only what it leaves; return that as JSON."""
+        channel = self._log.ephemeral(run.run_id, run.tenant_id)
+        channel.begin(run.attempt)
+        outcome = await self._execute_stateless(run, channel, streamed=False)
+        return outcome.body or b"null"
 
     @asynccontextmanager
     async def stateless(self, run: Run) -> AsyncIterator[Channel]:
@@ -213,7 +292,7 @@ class RunWorker:
         try:
             return channel.seal(outcome.last_event, encode(outcome.result))[-1]
         except TypeError as error:
-            return channel.seal("error", encode(_failed(run, error).result))[-1]
+            return channel.seal("error", encode(failure(run, error).result))[-1]
 
     async def _execute_stateless(self, run: Run, channel: Channel, *, streamed: bool = True) -> Outcome:
         attempt = self._executor.attempt(run, channel, None, streamed=streamed)
@@ -222,9 +301,9 @@ class RunWorker:
             async with limit:
                 return await attempt.execute()
         except TimeoutError as error:
-            return attempt.ended("timeout") if limit.expired() else _failed(run, error)
+            return attempt.ended("timeout") if limit.expired() else failure(run, error)
         except Exception as error:  # noqa: BLE001 - a task of ours ends here
-            return _failed(run, error)
+            return failure(run, error)
 
     def _begin(self, run: Run, *, fresh: bool = False) -> None:
         live = _Live(run, asyncio.get_running_loop().create_future())
@@ -256,11 +335,11 @@ class RunWorker:
                 following = await self._execute(live, fresh)
         except Fenced:
             logger.warning("run {run_id} was taken over by another attempt", run_id=live.run.run_id)
-            self._log.end(self._log.channel(live.run.run_id, live.run.tenant_id))
+            self._log.end(self._channel(live.run))
         except Exception:  # noqa: BLE001 - a task of ours ends here
             # The database failed: the run stays as it is, and the next start takes it up.
             logger.exception("the end of run {run_id} could not be recorded", run_id=live.run.run_id)
-            self._log.end(self._log.channel(live.run.run_id, live.run.tenant_id))
+            self._log.end(self._channel(live.run))
         finally:
             del self._live[live.run.run_id]
             if following is not None:
@@ -272,13 +351,13 @@ class RunWorker:
     async def _execute(self, live: _Live, fresh: bool) -> Run | None:
         """Execute the attempt to its end; return the thread's next run."""
         run = live.run
-        channel = self._log.channel(run.run_id, run.tenant_id)
+        channel = self._channel(run)
         channel.begin(run.attempt)
         saver = self._checkpointer.bound(run.tenant_id, Fence(run.run_id, run.attempt), fresh=fresh)
         try:
             attempt = self._executor.attempt(run, channel, saver)
         except Exception as error:  # noqa: BLE001 - its agent or model is not there any more
-            return await self._finish(run, channel, _failed(run, error))
+            return await self._finish(run, channel, failure(run, error))
         outcome = await self._watch(live, attempt)
         if outcome is None:
             await self._give_back(run)
@@ -291,16 +370,18 @@ class RunWorker:
         try:
             outcome, data = _shown(outcome)
         except TypeError as error:
-            outcome, data = _shown(replace(_failed(run, error), usage=outcome.usage))
+            outcome, data = _shown(replace(failure(run, error), usage=outcome.usage))
         events = channel.seal(outcome.last_event, data)
+        kept = events if run.request.kept else ()
         try:
-            following = await self._insist(lambda: self._ledger.finish(run, outcome, events))
+            following = await self._insist(lambda: self._ledger.finish(run, outcome, kept))
         except Invalid as error:
-            outcome, data = _shown(replace(_failed(run, error), usage=outcome.usage))
+            outcome, data = _shown(replace(failure(run, error), usage=outcome.usage))
             events[-1] = replace(events[-1], name=outcome.last_event, data=data)
-            following = await self._insist(lambda: self._ledger.finish(run, outcome, events))
+            following = await self._insist(lambda: self._ledger.finish(run, outcome, kept))
         await self._log.settle(channel)
-        self._log.end(channel, events[-1])
+        channel.body = outcome.body
+        self._log.end(channel, events[-1], linger=run.request.temporary)
         return following
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
@@ -333,16 +414,16 @@ class RunWorker:
                 return None
             return attempt.ended("cancelled" if reason == "cancel" else "timeout")
         if body.cancelled():
-            return replace(_failed(live.run, RuntimeError("The graph cancelled itself.")), usage=attempt.usage)
+            return attempt.failed(RuntimeError("The graph cancelled itself."))
         if (error := body.exception()) is not None:
             if isinstance(error, Fenced):
                 raise error
-            return replace(_failed(live.run, error), usage=attempt.usage)
+            return attempt.failed(error)
         return body.result()
 
     async def _give_back(self, run: Run) -> None:
         await self._ledger.release(run)
-        self._log.end(self._log.channel(run.run_id, run.tenant_id))
+        self._log.end(self._channel(run))
 
     async def _sweep_forever(self) -> None:
         """Let go of what has been kept long enough."""
@@ -373,28 +454,3 @@ def _shown(outcome: Outcome) -> tuple[Outcome, bytes]:
     """
     data = encode(outcome.result)
     return replace(outcome, result=orjson.Fragment(data)), data
-
-
-def _failed(run: Run, error: BaseException) -> Outcome:
-    """The outcome of an attempt whose graph raised: what a person may know of it, and the rest in the log."""
-    ids = {"run_id": str(run.run_id), "thread_id": str(run.thread_id)}
-    if isinstance(error, DomainError):
-        logger.warning("run failed: {slug}", slug=error.slug)
-        problem = {
-            "type": f"/problems/{error.slug}",
-            "title": error.title,
-            "status": error.status,
-            "detail": error.detail,
-            **error.members,
-            **ids,
-        }
-    else:
-        logger.opt(exception=error).error("the agent {agent} failed", agent=run.request.agent)
-        problem = {
-            "type": "/problems/agent-failed",
-            "title": "The agent failed",
-            "status": 500,
-            "detail": f"The agent {run.request.agent} failed with {type(error).__name__}.",
-            **ids,
-        }
-    return Outcome("error", "error", "error", problem)

@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 import uuid
+from functools import cache
 
 
 class _Generator:
@@ -39,3 +40,12 @@ def new_id() -> uuid.UUID:
     """
     now = _generator.next()
     return uuid.UUID(int=(now >> 74) << 80 | 0x7 << 76 | (now >> 62 & 0xFFF) << 64 | 0b10 << 62 | now & (1 << 62) - 1)
+
+
+_ASSISTANTS = uuid.UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
+
+
+@cache
+def default_assistant_id(graph_id: str) -> uuid.UUID:
+    """Return the id of a graph's default assistant: the same on every server (LangGraph Agent Server API)."""
+    return uuid.uuid5(_ASSISTANTS, graph_id)

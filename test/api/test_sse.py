@@ -264,7 +264,8 @@ async def test_what_is_no_longer_kept_is_a_resync(
 
 async def test_a_stalled_reader_holds_nobody_up(door: Door, agents: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that never read: the run ends as ever, others get everything, and the stalled ones are let go."""
-    monkeypatch.setattr(EventStream.__init__, "__kwdefaults__", {"headers": None, "heartbeat": 0.1, "stall": 0.3})
+    defaults = EventStream.__init__.__kwdefaults__ or {}
+    monkeypatch.setattr(EventStream.__init__, "__kwdefaults__", {**defaults, "heartbeat": 0.1, "stall": 0.3})
     text = "x" * 50_000
 
     async def talk(state: Any) -> dict[str, Any]:

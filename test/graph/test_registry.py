@@ -51,7 +51,7 @@ def configured(tmp_path: Path):
     async def opened(graphs: dict, **more) -> GraphRegistry:
         path = tmp_path / "langgraph.json"
         path.write_text(json.dumps({"graphs": graphs, **more}), encoding="utf-8")
-        registry = GraphRegistry(tmp_path / "extension", path)
+        registry = GraphRegistry(tmp_path / "extension", [path])
         await registry.open()
         return registry
 
@@ -81,7 +81,8 @@ async def test_an_unknown_agent_is_told_which_there_are(tmp_path):
 async def test_a_graph_of_langgraph_json_is_served_in_each_of_its_forms(configured, name):
     registry = await configured({"loud": f"./agent.py:{name}"})
     assert registry.errors() == {}
-    assert await registry.get("loud").ainvoke({"text": "hi"}) == {"text": "HI"}
+    async with registry.use("loud") as graph:
+        assert await graph.ainvoke({"text": "hi"}) == {"text": "HI"}
     assert "loud" in registry.names()
     assert registry.describe("loud").built_in is False
     assert registry.describe("loud").takes_context is False
@@ -126,7 +127,7 @@ async def test_a_graph_with_a_checkpointer_of_its_own_is_served_without(configur
         ("./agent.py:nothing", "there is no such name; the graphs there are builder, graph."),
         ("./agent.py:number", "is int, not a graph."),
         ("./agent.py:broken", "cannot be made: RuntimeError: no key"),
-        ("./agent.py:greedy", "takes one, two; a factory takes nothing or a config."),
+        ("./agent.py:greedy", "takes one, two; a factory takes nothing, a config (RunnableConfig), a runtime"),
         ("./nowhere.py:graph", "there is no file"),
         ("no_such_package:graph", "cannot be imported: ModuleNotFoundError: No module named 'no_such_package'"),
     ],
@@ -165,11 +166,11 @@ async def test_a_wrong_langgraph_json_stops_the_start(tmp_path, content, sentenc
     path = tmp_path / "langgraph.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InvalidGraph) as caught:
-        await GraphRegistry(tmp_path, path).open()
+        await GraphRegistry(tmp_path, [path]).open()
     assert sentence in caught.value.detail
     assert str(path) in caught.value.detail
 
 
 async def test_a_missing_langgraph_json_stops_the_start(tmp_path):
     with pytest.raises(InvalidGraph, match="cannot be read: No such file"):
-        await GraphRegistry(tmp_path, tmp_path / "langgraph.json").open()
+        await GraphRegistry(tmp_path, [tmp_path / "langgraph.json"]).open()

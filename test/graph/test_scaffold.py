@@ -57,7 +57,7 @@ async def test_a_new_graph_is_served_by_its_langgraph_json(tmp_path, monkeypatch
         "test_greeter_two.py",
         "langgraph.json",
     ]
-    registry = GraphRegistry(tmp_path / "extension", tmp_path / "langgraph.json")
+    registry = GraphRegistry(tmp_path / "extension", [tmp_path / "langgraph.json"])
     await registry.open()
     assert registry.errors() == {}
     assert registry.get("greeter_two").name == "greeter_two"

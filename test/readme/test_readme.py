@@ -1,4 +1,4 @@
-"""What the README shows is run as it is printed, by a newcomer with a real server: in English and in Korean.
+"""What the README and the API's pages show is run as it is printed, by a newcomer with a real server.
 
 Only two things differ from the print: the port, and that the server runs from a folder which is thrown away.
 """
@@ -17,11 +17,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from langgraph_sdk import get_sync_client
 
 from test.server import free_port
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.ko.md")
+AGENT_SERVER = "docs/agent-server.md"
 PRINTED_PYTHON = (*READMES, "docs/api.md", "docs/socket.md")
 START_SECONDS = 60
 COMMAND_SECONDS = 60
@@ -132,7 +134,7 @@ def wait_for_sample(newcomer: Newcomer) -> None:
 def test_the_readmes_show_the_same_things_to_do() -> None:
     english, korean = (set(_INLINE.findall((ROOT / name).read_text("utf-8"))) for name in READMES)
     assert english == korean
-    assert [len(blocks(name, "python")) for name in READMES] == [3, 3]
+    assert [len(blocks(name, "python")) for name in READMES] == [4, 4]
     assert {line for line in commands("README.md") if "make" in line} == {
         line for line in commands("README.ko.md") if "make" in line
     }
@@ -184,6 +186,34 @@ def test_every_program_that_is_printed_answers_and_ends(newcomer: Newcomer, docu
         assert "[1]" in result.stdout
 
 
+@pytest.mark.parametrize("number", range(len(blocks(AGENT_SERVER, "sh"))))
+def test_every_shell_block_of_the_agent_servers_page_is_answered(newcomer: Newcomer, number: int) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl here")
+    block = newcomer.here(blocks(AGENT_SERVER, "sh")[number])
+    result = newcomer.run(["bash", "-ec", f'curl() {{ command curl -sS --fail-with-body "$@"; }}\n{block}'])
+    assert result.returncode == 0, result.stdout + result.stderr
+    # What is asked in the body of a 200 (a command, a stream, JSON-RPC) fails in its body too.
+    assert not re.search(r'"isError": ?true|"type": ?"error"|"error": ?[{"]|^event: error', result.stdout, re.M), (
+        result.stdout
+    )
+    if "SEO" in block:
+        assert DEADLINE in said(result.stdout), result.stdout
+
+
+def said(stream: str) -> str:
+    """Return all that the tokens and messages of a stream say, put together."""
+    return "".join(json.loads(f'"{text}"') for text in re.findall(r'"(?:content|text|delta)":"((?:[^"\\]|\\.)*)"', stream))
+
+
+@pytest.mark.parametrize("number", range(len(blocks(AGENT_SERVER, "python"))))
+def test_every_program_of_the_agent_servers_page_answers_and_ends(newcomer: Newcomer, number: int) -> None:
+    program = newcomer.here(blocks(AGENT_SERVER, "python")[number])
+    result = newcomer.run([sys.executable, "-W", "error", "-"], program)
+    assert result.returncode == 0, result.stderr
+    assert (DEADLINE if "SEO" in program else "It says: All right, I did not send it.") in result.stdout
+
+
 def test_an_agent_is_extended_made_tested_seen_and_served_as_the_table_says(newcomer: Newcomer) -> None:
     table = _INLINE.findall((ROOT / "README.md").read_text("utf-8"))
     steps = {" ".join(command.split()[1:3]): command for command in table}
@@ -206,7 +236,11 @@ def test_an_agent_is_extended_made_tested_seen_and_served_as_the_table_says(newc
     try:
         question = {"message": "Hello", "agent": "greeter"}
         answer = httpx.post(other.here("http://127.0.0.1:8000/api/v1/chat"), json=question, timeout=30).json()
+        with get_sync_client(url=other.here("http://127.0.0.1:8000")) as client:
+            message = {"messages": [{"role": "user", "content": "Hello"}]}
+            values = client.runs.wait(None, "greeter", input=message)
     finally:
         stop(process)
+    assert values["messages"][-1]["content"] == answer["answer"]
     assert answer["status"] == "success"
     assert "No language model is configured" in answer["answer"]

@@ -146,8 +146,11 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
         scope = environ["asgi.scope"]
         address = scope["client"][0] if scope.get("client") else ""
         token = auth.get("token") if isinstance(auth, dict) else None
+        known: Principal | None = scope.get("state", {}).get("principal")
         try:
-            if token is None and "HTTP_AUTHORIZATION" in environ:
+            if known is not None:  # the door asked a project's own authentication, or needs none
+                principal = known
+            elif token is None and "HTTP_AUTHORIZATION" in environ:
                 principal = self._authenticator.authenticate_header(environ["HTTP_AUTHORIZATION"], address)
             else:
                 principal = self._authenticator.authenticate(token, address)

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from backend.api.dependency import Agents, Caller, Models
 from backend.core.error import Unauthorized
-from backend.schema.agent import AgentList, AgentRead
+from backend.schema.agent_list import AgentList, AgentRead
 from backend.schema.problem import problems
 
 router = APIRouter(prefix="/agents", tags=["agents"])

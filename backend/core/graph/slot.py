@@ -54,7 +54,7 @@ def import_file(path: Path, prefix: str, error: type[InvalidGraph]) -> ModuleTyp
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as problem:  # whatever a foreign file does, the message must say that it is this file
+    except (Exception, SystemExit) as problem:  # whatever a foreign file does, the message says that it is this file
         del sys.modules[name]
         raise error(
             f"{shown(path)}: cannot be imported: {type(problem).__name__}: {problem}{_line(problem, path)}"

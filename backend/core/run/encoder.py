@@ -20,18 +20,26 @@ class Encoder(Protocol):
         """The stream modes that it reads by `feed`."""
 
     @property
+    def subgraphs(self) -> bool:
+        """Whether it wants to hear of subgraphs."""
+
+    @property
     def streamed(self) -> bool:
         """Whether it wants messages while they are written."""
 
     def start(self, model: str) -> None: ...
 
-    def feed(self, mode: str, payload: Any) -> None: ...
+    def feed(self, mode: str, payload: Any, ns: tuple[str, ...] = ()) -> None: ...
 
     def message(self, message: Any, metadata: Mapping[str, Any]) -> None:
         """Take a message of a node, or a piece of one that is being written."""
 
     def finish(self, status: str, usage: Usage) -> dict[str, Any]:
-        """Return the data of the run's last event, `done`; it is written when the end is recorded."""
+        """Return the data of the run's last event; it is written when the end is recorded."""
+
+    @property
+    def values(self) -> Any:
+        """The last state of the graph that was seen; None before any."""
 
     @property
     def interrupts(self) -> list[dict[str, Any]]:
@@ -44,6 +52,7 @@ class ChatEncoder:
     def __init__(self, channel: Channel, run: Run, *, stored: bool, streamed: bool = True) -> None:
         """`streamed` False spares the tokens: who waits for the end alone does not need them."""
         self.modes: Sequence[str] = ("custom", "values") if streamed else ("values",)
+        self.subgraphs = False
         self.streamed = streamed
         self._channel = channel
         self._run = run
@@ -51,7 +60,7 @@ class ChatEncoder:
             "run_id": str(run.run_id),
             "thread_id": str(run.thread_id) if stored else None,
         }
-        self._values: Any = None
+        self.values: Any = None
         self._tail: bytes = b""
         self._tail_of: tuple[object, str | None] = (None, None)
         self.interrupts: list[dict[str, Any]] = []
@@ -61,7 +70,7 @@ class ChatEncoder:
             "start", {**self._ids, "agent": self._run.request.agent, "attempt": self._run.attempt, "model": model}
         )
 
-    def feed(self, mode: str, payload: Any) -> None:
+    def feed(self, mode: str, payload: Any, ns: tuple[str, ...] = ()) -> None:
         if mode == "custom":
             self._custom(payload)
         else:
@@ -69,7 +78,7 @@ class ChatEncoder:
 
     def finish(self, status: str, usage: Usage) -> dict[str, Any]:
         self._say("usage", _usage(usage))
-        values = self._values if isinstance(self._values, Mapping) else {}
+        values = self.values if isinstance(self.values, Mapping) else {}
         answer = _answer(values)
         done: dict[str, Any] = {
             **self._ids,
@@ -80,8 +89,8 @@ class ChatEncoder:
             "refused": bool(values.get("refused")),
             "usage": _usage(usage),
         }
-        if "messages" not in values and self._values is not None:
-            done["output"] = self._values
+        if "messages" not in values and self.values is not None:
+            done["output"] = self.values
         if self.interrupts:
             done["interrupts"] = self.interrupts
         return done
@@ -120,7 +129,7 @@ class ChatEncoder:
             values = {key: value for key, value in values.items() if key != "__interrupt__"}
             if not values:
                 return
-        self._values = values
+        self.values = values
 
     def _say(self, name: str, data: Mapping[str, Any]) -> None:
         if self.streamed:

@@ -7,8 +7,9 @@ holds nothing up, and one that comes back anywhere misses nothing and gets nothi
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -21,6 +22,10 @@ from backend.dto.event import START, Cursor, Event
 FLUSH_SECONDS = 0.02
 TRIM_BYTES = 8 * 1024 * 1024
 """Most bytes of events that one run keeps in memory."""
+LINGER_SECONDS = 120.0
+"""How long a run that is kept nowhere can still be read when it has ended."""
+LINGERERS = 1000
+"""Most such runs."""
 
 
 class EventStore(Protocol):
@@ -55,6 +60,7 @@ class Channel:
         "_log",
         "_waiters",
         "attempt",
+        "body",
         "closed",
         "complete",
         "dropped",
@@ -83,6 +89,8 @@ class Channel:
         self.sealed = False
         """Whether the attempt may say no more: it has ended, or was abandoned."""
         self.closed = False
+        self.body: bytes | None = None
+        """What those are told who wait for the end alone; there when the run has ended in this process."""
         self.complete = log is None
         """Whether all that the run ever said was said here."""
         self._limit = limit
@@ -152,6 +160,17 @@ class Channel:
             with suppress(ValueError):
                 self._waiters.remove(waiter)
 
+    async def ended(self) -> None:
+        """Return when the run has ended, or left this process."""
+        while not self.closed:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                with suppress(ValueError):
+                    self._waiters.remove(waiter)
+
     async def follow(self, cursor: Cursor) -> AsyncIterator[list[Event]]:
         """Yield what is behind `cursor`, in batches of all there is, until the run ends or leaves this process.
 
@@ -203,26 +222,51 @@ class EventLog:
         self._handing = asyncio.Lock()
         self._in_hand: set[UUID] = set()
         self._threads: dict[tuple[str, UUID], list[asyncio.Future[None]]] = {}
+        self._lingering: deque[UUID] = deque()
+        self._listeners: dict[tuple[str, UUID], list[Callable[[str, bytes], None]]] = {}
 
-    def channel(self, run_id: UUID, tenant_id: str, *, new: bool = False) -> Channel:
+    def channel(self, run_id: UUID, tenant_id: str, *, new: bool = False, kept: bool = True) -> Channel:
         """Return the channel of a run that has not ended: whoever makes or takes up a run asks before its readers.
 
-        `new` says that the run was just made, so that there is nothing of it in the store.
+        `new` says that the run was just made, so that there is nothing of it in the store; `kept` False keeps its
+        events in memory alone.
         """
         channel = self._channels.get(run_id)
         if channel is None:
-            channel = self._channels[run_id] = Channel(run_id, tenant_id, self._limit, self)
-            channel.complete = new
+            channel = self._channels[run_id] = Channel(run_id, tenant_id, self._limit, self if kept else None)
+            channel.complete = new or not kept
         return channel
 
-    def ephemeral(self, run_id: UUID, tenant_id: str) -> Channel:
-        """Return a channel that is kept nowhere else."""
-        return Channel(run_id, tenant_id, self._limit, None)
+    def find(self, tenant_id: str, run_id: UUID) -> Channel | None:
+        """Return the channel of a tenant's run that lives here, or ended here a moment ago."""
+        channel = self._channels.get(run_id)
+        return channel if channel is not None and channel.tenant_id == tenant_id else None
 
-    def end(self, channel: Channel, last: Event | None = None) -> None:
-        """Show the last event and let the channel go; whoever still reads it holds it."""
+    def ephemeral(self, run_id: UUID, tenant_id: str, *, found: bool = False) -> Channel:
+        """Return a channel that is kept nowhere else; `found` lets others read it by its run's id."""
+        channel = Channel(run_id, tenant_id, self._limit, None)
+        if found:
+            self._channels[run_id] = channel
+        return channel
+
+    def end(self, channel: Channel, last: Event | None = None, *, linger: bool = False) -> None:
+        """Show the last event and let the channel go; whoever still reads it holds it.
+
+        `linger` lets others find it for a while: there is no row that could tell them of its run.
+        """
         channel.end(last)
-        self._channels.pop(channel.run_id, None)
+        if not linger:
+            self._channels.pop(channel.run_id, None)
+            return
+        self._lingering.append(channel.run_id)
+        if len(self._lingering) > LINGERERS:
+            self._channels.pop(self._lingering.popleft(), None)
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._let_go, channel.run_id)
+
+    def _let_go(self, run_id: UUID) -> None:
+        self._channels.pop(run_id, None)
+        with suppress(ValueError):
+            self._lingering.remove(run_id)
 
     async def read(
         self, tenant_id: str, run_id: UUID, after: Cursor, *, ended: bool = True
@@ -235,6 +279,8 @@ class EventLog:
             Gone: events between `after` and what is kept are lost to this reader.
         """
         channel = self._channels.get(run_id)
+        if channel is not None and channel.tenant_id != tenant_id:
+            channel = None
         behind = channel is None or not self._reaches(channel, after)
         while True:
             if behind:
@@ -323,6 +369,26 @@ class EventLog:
         for waiter in self._threads.pop((tenant_id, thread_id), ()):
             if not waiter.done():
                 waiter.set_result(None)
+
+    @contextmanager
+    def listening(self, tenant_id: str, thread_id: UUID, hear: Callable[[str, bytes], None]) -> Iterator[None]:
+        """Let `hear` be told what is said of a thread outside its runs."""
+        key = (tenant_id, thread_id)
+        self._listeners.setdefault(key, []).append(hear)
+        try:
+            yield
+        finally:
+            self._listeners[key].remove(hear)
+            if not self._listeners[key]:
+                del self._listeners[key]
+
+    def say(self, tenant_id: str, thread_id: UUID, name: str, data: Callable[[], bytes]) -> None:
+        """Tell those who listen to a thread; `data` is only asked for when somebody does."""
+        listeners = self._listeners.get((tenant_id, thread_id))
+        if listeners:
+            said = data()
+            for hear in list(listeners):
+                hear(name, said)
 
     def next_run(self, tenant_id: str, thread_id: UUID) -> asyncio.Future[None]:
         """Return a future that is done when a run has been made on the thread; cancel it when it is not needed."""

@@ -24,6 +24,7 @@ class RunRow(Base):
         Index("one_active", "tenant_id", "thread_id", unique=True, sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
         Index("next_up", "tenant_id", "thread_id", "run_id", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
         Index("ix_runs_ended", "ended_at"),
+        Index("ix_runs_delayed", "start_at", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
     )
 
     run_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -43,3 +44,5 @@ class RunRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    start_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Before this moment a queued run does not begin."""

@@ -1,0 +1,125 @@
+"""Long-term memory: items under namespaces."""
+
+from typing import Any
+
+from fastapi import APIRouter, Query
+from langgraph.store.base import NOT_PROVIDED
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backend.api.agent.access import authorize
+from backend.api.agent.reply import done, reply
+from backend.api.dependency import Caller, Store
+from backend.core.error import BadRequest
+from backend.schema.agent.store import (
+    StoreDelete,
+    StoreNamespaces,
+    StorePut,
+    StoreSearch,
+    found_wire,
+    item_wire,
+)
+from backend.service.store import checked_namespace
+
+router = APIRouter(prefix="/store", tags=["store"])
+
+# A handler of the project's own authentication may change what is asked for (that is how users are kept apart), so
+# everything is read back from what it was given.
+
+
+@router.put("/items", status_code=204)
+async def put_item(request: Request, body: StorePut, caller: Caller, store: Store) -> Response:
+    """Write an item, or over the one that is there."""
+    asked: dict[str, Any] = {
+        "namespace": checked_namespace(body.namespace),
+        "key": body.key,
+        "value": body.value,
+        "index": body.index,
+        "ttl": body.ttl,
+    }
+    await authorize(request, "store", "put", asked)
+    sets_ttl = "ttl" in body.model_fields_set or asked["ttl"] is not None
+    await store.put(
+        caller,
+        asked["namespace"],
+        asked["key"],
+        asked["value"],
+        index=asked["index"],
+        ttl=asked["ttl"] if sets_ttl else NOT_PROVIDED,
+    )
+    return done()
+
+
+@router.get("/items")
+async def get_item(
+    request: Request,
+    caller: Caller,
+    store: Store,
+    namespace: str = Query("", description="The labels, joined by dots."),
+    key: str | None = None,
+    refresh_ttl: bool | None = Query(None, description="Whether the item lives on for being read."),
+) -> Response:
+    """Return an item, or null."""
+    labels = checked_namespace(namespace.split("."))
+    if key is None:
+        raise BadRequest("Key is required")
+    asked: dict[str, Any] = {"namespace": labels, "key": key, "refresh_ttl": refresh_ttl}
+    await authorize(request, "store", "get", asked)
+    item = await store.find(caller, asked["namespace"], asked["key"], refresh_ttl=asked["refresh_ttl"])
+    return reply(None if item is None else item_wire(item))
+
+
+@router.delete("/items", status_code=204)
+async def delete_item(request: Request, body: StoreDelete, caller: Caller, store: Store) -> Response:
+    """Remove an item, if it is there."""
+    asked: dict[str, Any] = {"namespace": checked_namespace(body.namespace), "key": body.key}
+    await authorize(request, "store", "delete", asked)
+    await store.delete(caller, asked["namespace"], asked["key"])
+    return done()
+
+
+@router.post("/items/search")
+async def search_items(request: Request, body: StoreSearch, caller: Caller, store: Store) -> Response:
+    """Return the items under a namespace that match a filter, nearest to the query first."""
+    asked: dict[str, Any] = {
+        "namespace": checked_namespace(body.namespace_prefix),
+        "filter": body.filter,
+        "limit": body.limit or 10,
+        "offset": body.offset,
+        "query": body.query,
+        "refresh_ttl": body.refresh_ttl,
+    }
+    only = await authorize(request, "store", "search", asked)
+    found = await store.search(
+        caller,
+        asked["namespace"] or (),
+        wanted=asked["filter"],
+        query=asked["query"],
+        limit=asked["limit"],
+        offset=asked["offset"],
+        refresh_ttl=asked["refresh_ttl"],
+        only=only,
+    )
+    return reply({"items": [found_wire(item) for item in found]})
+
+
+@router.post("/namespaces")
+async def list_namespaces(request: Request, body: StoreNamespaces, caller: Caller, store: Store) -> Response:
+    """Return the namespaces that hold items; in `prefix` and `suffix`, `*` stands for any one label."""
+    asked: dict[str, Any] = {
+        "namespace": None if body.prefix is None else checked_namespace(body.prefix),
+        "suffix": None if body.suffix is None else checked_namespace(body.suffix),
+        "max_depth": body.max_depth,
+        "limit": body.limit,
+        "offset": body.offset,
+    }
+    await authorize(request, "store", "list_namespaces", asked)
+    found = await store.list_namespaces(
+        caller,
+        prefix=asked["namespace"],
+        suffix=asked["suffix"],
+        max_depth=asked["max_depth"],
+        limit=asked["limit"],
+        offset=asked["offset"],
+    )
+    return reply({"namespaces": found})

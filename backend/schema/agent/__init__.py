@@ -1,0 +1,1 @@
+"""Bodies and shapes of the LangGraph Agent Server API."""
