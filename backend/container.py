@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from dependency_injector import containers, providers
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from sqlalchemy import text
 
 from backend.config.setting import Settings
@@ -23,6 +24,7 @@ from backend.core.lock.data_folder import DataFolder
 from backend.core.retrieval.hybrid_search import HybridSearch
 from backend.core.run.event_log import EventLog
 from backend.core.run.executor import RunExecutor
+from backend.core.run.serde import checkpoint_serde
 from backend.core.run.wire import dumps
 from backend.database.base import Database
 from backend.database.session import build_database
@@ -62,7 +64,7 @@ from backend.service.webhook import WebhookService, webhook_policy
 from backend.util.clock import utc_now
 
 if TYPE_CHECKING:
-    from backend.core.graph.project import HeaderConfig, ServedProjects, StoreTtlConfig, ThreadTtlConfig
+    from backend.core.graph.project import HeaderConfig, SerdeConfig, ServedProjects, StoreTtlConfig, ThreadTtlConfig
     from backend.core.redis import RedisConnection
     from backend.service.thread_state import OnStateUpdate
 
@@ -77,6 +79,12 @@ def _redis(settings: Settings) -> "RedisConnection | None":
 
 def _lock(redis: "RedisConnection | None", settings: Settings) -> DistributedLock:
     return get_redis_lock(None if redis is None else redis.client, ttl=settings.lock_ttl)
+
+
+def _serde(config: "SerdeConfig | None") -> JsonPlusSerializer:
+    if config is None:
+        return checkpoint_serde()
+    return checkpoint_serde(config.allowed_msgpack_modules, config.allowed_json_modules)
 
 
 def _stores(store: GraphStore) -> Callable[[Run, bool], GraphStore]:
@@ -157,7 +165,11 @@ class Container(containers.DeclarativeContainer):
     data_folder = providers.Singleton(DataFolder, set.data_dir)
     database = providers.Singleton(build_database, set.database_url, set.sqlite_path)
     migrated_database = providers.Factory(build_database, set.database_url, set.sqlite_path, foreign_keys=False)
-    checkpointer = providers.Singleton(Checkpointer, database)
+    projects = providers.Singleton(open_projects, set.graph_config)
+    """The `langgraph.json` files together, read but not imported."""
+    checkpointer = providers.Singleton(
+        Checkpointer, database, serde=providers.Singleton(_serde, projects.provided.checkpointer.serde)
+    )
     redis = providers.Singleton(_redis, settings)
     lock = providers.Singleton(_lock, redis, settings)
 
@@ -184,8 +196,6 @@ class Container(containers.DeclarativeContainer):
     file_reader = providers.Singleton(FileReader, set.ingest_concurrency, set.ingest_timeout, set.ingest_memory_bytes)
 
     # runs
-    projects = providers.Singleton(open_projects, set.graph_config)
-    """The `langgraph.json` files together, read but not imported."""
     graph_registry = providers.Singleton(GraphRegistry, set.extension_dir, projects)
     graph_store = providers.Singleton(
         GraphStore,
@@ -223,6 +233,7 @@ class Container(containers.DeclarativeContainer):
         max_losses=set.run_max_losses,
         idempotency_seconds=set.idempotency_ttl,
         webhook=providers.Singleton(RunWebhook, webhook_service),
+        default_ttl=providers.Singleton(_thread_ttl, projects.provided.checkpointer.ttl),
     )
     run_worker = providers.Singleton(
         RunWorker,
@@ -268,7 +279,9 @@ class Container(containers.DeclarativeContainer):
         clock,
         dependents=providers.Singleton(AssistantDependents, database, run_service, thread_service),
     )
-    run_starter = providers.Singleton(RunStarter, run_service, assistant_service, webhook_service.provided.check)
+    run_starter = providers.Singleton(
+        RunStarter, run_service, assistant_service, webhook_service.provided.check, access_control
+    )
     subscription_service = providers.Singleton(SubscriptionService, database, event_log, event_store)
     command_service = providers.Singleton(
         CommandService, database, run_service, thread_state_service, subscription_service, graph_registry, event_log

@@ -37,11 +37,12 @@ from backend.config.logging import flush_logging, setup_logging
 from backend.config.setting import LOOPBACK, SettingError, Settings, load_settings
 from backend.container import Container
 from backend.core.error import DomainError, InvalidGraph
+from backend.core.graph.project import CorsConfig
 from backend.core.loopback import close_loopback, install_loopback, open_loopback
 from backend.database.migrate import migrate
 from backend.dto.principal import DEFAULT_TENANT
 from backend.middleware.agent_door import AgentDoorMiddleware
-from backend.middleware.auth import BearerTokenAuthMiddleware
+from backend.middleware.auth import LOOPBACK_ORIGIN, BearerTokenAuthMiddleware
 from backend.middleware.custom_auth import CustomAuthMiddleware
 from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.openai_error import OpenAIErrorMiddleware
@@ -114,6 +115,10 @@ def create_asgi(app: FastAPI) -> ASGIApp:
     whole = app.state.inside = compose(core, http, custom, _door(container))
     whole = BodyLimitMiddleware(whole, settings.max_body_bytes, settings.max_upload_bytes, is_upload)
     options = cors_options(http.cors, settings.cors_origins, EXPOSED)
+    if settings.auth_mode == "disabled" and http.cors is None and projects.auth is None:
+        # The door lets in pages that this machine serves.
+        options = cors_options(CorsConfig(allow_origins=settings.cors_origins, allow_methods=("*",)), (), EXPOSED)
+        options = {**(options or {}), "allow_origin_regex": LOOPBACK_ORIGIN}
     if options is not None:
         whole = CORSMiddleware(whole, **options)
     return prefixed(AgentDoorMiddleware(OpenAIErrorMiddleware(TrackingMiddleware(whole))), http)

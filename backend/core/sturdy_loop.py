@@ -1,8 +1,9 @@
 """An event loop that a graph cannot end.
 
 asyncio lets SystemExit and KeyboardInterrupt out of any task, through the loop, to whoever runs it: one `sys.exit()` in
-a node, or in a thread that a node waits for, and the whole server is gone. The exception stands in the task by then, so
-those who wait for it learn of it as of any other; the loop has lost nothing and can simply go on.
+a node, or in a thread that a node waits for, and the whole server is gone. The same happens, with uvloop, when an
+exception whose own text cannot be made is to be logged. What was raised stands in the task by then, so those who wait
+for it learn of it as of any other failure; the loop has lost nothing and can simply go on.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from loguru import logger
 
 
 class SturdyLoop(uvloop.Loop):
-    """Goes on after a SystemExit or KeyboardInterrupt of a task, as long as `outliving_exits` says so."""
+    """Goes on after whatever a task or a callback let out, as long as `outliving_exits` says so."""
 
     outlives = False
 
@@ -22,11 +23,11 @@ class SturdyLoop(uvloop.Loop):
         while True:
             try:
                 return super().run_forever()
-            except (SystemExit, KeyboardInterrupt) as error:
+            except BaseException as error:
                 if not self.outlives:
                     raise
-                # Each task that waits for this one raises it again, so this is no place for more than a hint.
-                logger.debug("a task ended with {kind}; the server goes on", kind=type(error).__name__)
+                # Each task that waits for the first raises it again, so this is no place for more than a hint.
+                logger.debug("a task let {kind} out, and the server goes on", kind=type(error).__name__)
 
 
 @contextmanager

@@ -7,8 +7,8 @@ at: addresses are logged and remembered. Socket.IO's own path is let through: it
 `connect`, which the Socket.IO handlers give to the same `Authenticator`.
 
 With `AUTH_MODE=disabled` the server is on the loopback interface, where it is still in reach of any web page that the
-user opens. So it answers to its loopback names alone (against DNS rebinding), and to no other site's pages but those of
-`CORS_ORIGINS`.
+user opens. So it answers to its loopback names alone (against DNS rebinding), and to no pages but those that this
+machine serves itself, and those of `CORS_ORIGINS`.
 """
 
 import re
@@ -25,6 +25,8 @@ from backend.service.auth import Authenticator
 
 BEARER = "bearer"
 """The WebSocket subprotocol under which a browser sends its token, and which the server accepts."""
+LOOPBACK_ORIGIN = r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?"
+"""Of a page that this machine serves, at any port: a chat interface under development."""
 _LOOPBACK_HOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
 _CLOSE_CODES = {401: 4401, 403: 4403, 429: 4429}
 
@@ -111,6 +113,7 @@ class BearerTokenAuthMiddleware:
             and origin not in {f"http://{host.lower()}", f"https://{host.lower()}"}
             and origin not in self._origins
             and "*" not in self._origins
+            and not re.fullmatch(LOOPBACK_ORIGIN, origin)
         ):
             raise Forbidden("Pages of this origin may not call the server; CORS_ORIGINS lists those that may.")
 

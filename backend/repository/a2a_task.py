@@ -29,11 +29,19 @@ _threads = table_of(ThreadRow)
 class TaskRuns:
     """A task by its runs."""
 
-    first: Run
-    latest: Run
+    runs: tuple[Run, ...]
+    """Oldest first: the one that began it, those that answered its interrupts or took more messages."""
     waits: bool
     """Whether its thread stands at an interrupt that the latest run left."""
     canceled: bool
+
+    @property
+    def first(self) -> Run:
+        return self.runs[0]
+
+    @property
+    def latest(self) -> Run:
+        return self.runs[-1]
 
 
 class A2ATaskRepository:
@@ -60,7 +68,7 @@ class A2ATaskRepository:
                 return task
         raise RunNotFound(run_id)
 
-    def list(self, assistant_id: UUID, thread_id: UUID | None) -> list[TaskRuns]:
+    def find(self, assistant_id: UUID, thread_id: UUID | None) -> list[TaskRuns]:
         """Return an assistant's tasks, newest first: those of one thread, or of all."""
         return self._tasks(self._marked(assistant_id, thread_id))
 
@@ -84,20 +92,18 @@ class A2ATaskRepository:
         return RunRepository(self._connection, self._tenant_id).of(found)
 
     def _tasks(self, runs: Iterable[Run]) -> list[TaskRuns]:
-        first: dict[tuple[UUID, str], Run] = {}
-        latest: dict[tuple[UUID, str], Run] = {}
+        found: dict[tuple[UUID, str], list[Run]] = {}
         for run in runs:  # oldest first
-            if (start := start_of(run)) is not None:
-                first.setdefault((run.thread_id, start), run)
-            if (start := start_of(run, any_run=True)) is not None:
-                latest[run.thread_id, start] = run
-        standing = self._standing({thread_id for thread_id, _ in first})
+            start = start_of(run, any_run=True)
+            if start is not None and (start_of(run) or (run.thread_id, start) in found):
+                found.setdefault((run.thread_id, start), []).append(run)
+        standing = self._standing({thread_id for thread_id, _ in found})
         tasks = []
-        for key, run in first.items():
-            if key[0] in standing:
-                waiting, canceled = standing[key[0]]
-                waits = waiting == latest[key].run_id
-                tasks.append(TaskRuns(run, latest[key], waits, str(run.run_id) in canceled))
+        for (thread_id, _), of_task in found.items():
+            if thread_id in standing:
+                waiting, canceled = standing[thread_id]
+                waits = waiting == of_task[-1].run_id
+                tasks.append(TaskRuns(tuple(of_task), waits, str(of_task[0].run_id) in canceled))
         return sorted(tasks, key=lambda task: task.first.run_id, reverse=True)
 
     def _standing(self, thread_ids: Iterable[UUID]) -> dict[UUID, tuple[UUID | None, list[str]]]:

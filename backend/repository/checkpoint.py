@@ -25,12 +25,13 @@ from langgraph.checkpoint.base import (
     get_checkpoint_id,
     get_checkpoint_metadata,
 )
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import INTERRUPT, RESUME
 from langgraph.checkpoint.sqlite.utils import load_pending_writes
 from sqlalchemy import Connection, text
 
 from backend.core.error import Fenced
+from backend.core.run.serde import checkpoint_serde
 from backend.database.base import Database
 from backend.database.prepared import Prepared
 from backend.dto.principal import DEFAULT_TENANT
@@ -171,10 +172,16 @@ class Checkpointer(BaseCheckpointSaver[str]):
     """A LangGraph checkpointer over our database; `bound` gives the one for a run."""
 
     def __init__(
-        self, database: Database, *, tenant_id: str = DEFAULT_TENANT, fence: Guard | None = None, fresh: bool = False
+        self,
+        database: Database,
+        *,
+        tenant_id: str = DEFAULT_TENANT,
+        fence: Guard | None = None,
+        fresh: bool = False,
+        serde: SerializerProtocol | None = None,
     ) -> None:
         """`fresh`: the thread is new in this run, so its first look-up needs no query."""
-        super().__init__(serde=_SERDE)
+        super().__init__(serde=serde or _SERDE)
         self._database = database
         self._tenant_id = tenant_id
         self._fence = fence
@@ -185,7 +192,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
     def bound(self, tenant_id: str, fence: Guard | None = None, *, fresh: bool = False) -> "Checkpointer":
         """Return a saver that sees only `tenant_id`'s threads and, with a fence, writes only while that lets it."""
-        saver = Checkpointer(self._database, tenant_id=tenant_id, fence=fence, fresh=fresh)
+        saver = Checkpointer(self._database, tenant_id=tenant_id, fence=fence, fresh=fresh, serde=self.serde)
         saver._loop = asyncio.get_running_loop()
         saver._thread = threading.get_ident()
         return saver
@@ -545,5 +552,4 @@ def _with_deltas(rows: Mapping[str, Any], head: str) -> set[str]:
     return needed
 
 
-_SERDE = JsonPlusSerializer(allowed_msgpack_modules=None)
-"""Strict: a checkpoint rebuilds only the types that LangGraph knows to be safe (CVE-2026-28277)."""
+_SERDE = checkpoint_serde()

@@ -63,7 +63,7 @@ class _Plan:
     asks: list[_Ask] = field(default_factory=list)
     checks: list[str] = field(default_factory=list)
     line_checks: list[str] = field(default_factory=list)
-    """To be made only if a thread has more lines than are kept."""
+    """To be made where the asks do not say it: a thread has more lines than are kept, or its lines are not asked."""
     counts: list[int] = field(default_factory=list)
     """How many threads answer each of the asks, as far as it was counted."""
     overflow: int = 0

@@ -3,7 +3,7 @@
 A context is a thread. A task is a run, and the runs that answer its interrupts; it is named by the first of them.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from backend.core.error import NotFound, RunEnded, RunNotFound, ThreadNotFound
+from backend.core.error import NotFound, RunEnded, RunNotFound
 from backend.core.rpc import INVALID_PARAMS, RpcError
 from backend.core.run.wire import dumps
 from backend.database.base import Database
@@ -34,6 +34,7 @@ from backend.dto.assistant import Assistant
 from backend.dto.event import Event
 from backend.dto.principal import Principal
 from backend.dto.run import Run
+from backend.dto.thread import ThreadState
 from backend.repository.a2a_task import MARK, A2ATaskRepository, TaskRuns, canceled_in, start_of
 from backend.service.a2a_conversation import Conversation, LiveText, answered, graph_input
 from backend.service.assistant import AssistantService
@@ -141,18 +142,16 @@ class A2AService:
         )
         return Asked(body, thread_id, task_id, message)
 
-    async def abandon(self, principal: Principal, assistant: Assistant, asked: Asked, only: Filters = None) -> None:
-        """Give up the task that waits in the context of a new one: its question is not going to be answered."""
-        if asked.task_id is not None:
-            return
-        try:
-            thread = await self._threads.get(principal, asked.thread_id, only=only)
-        except ThreadNotFound:
-            return
-        if thread.status == "interrupted":
-            for task in await self._tasks(principal, assistant, thread.thread_id, only):
-                if task.waits:
-                    await self._note_canceled(principal, task)
+    async def waiting(
+        self, principal: Principal, assistant: Assistant, context_id: UUID, only: Filters = None
+    ) -> list[TaskRuns]:
+        """Return the task that waits for an answer in a context, if one does."""
+        return [task for task in await self._tasks(principal, assistant, context_id, only) if task.waits]
+
+    async def give_up(self, principal: Principal, tasks: Iterable[TaskRuns]) -> None:
+        """Remember that these tasks, whose questions nobody is going to answer, are canceled."""
+        for task in tasks:
+            await self._note_canceled(principal, task)
 
     async def get(
         self,
@@ -169,14 +168,19 @@ class A2AService:
             RpcError: there is no such task, or it is another tenant's or another assistant's.
         """
         task = await self._task(principal, assistant, task_id, only)
-        return await self._view(principal, assistant, task, scope)
+        others = await self._tasks(principal, assistant, task_id.thread_id, only)
+        return await self._view(principal, assistant, task, scope, others, {})
 
     async def result(
         self, principal: Principal, assistant: Assistant, asked: Asked, run: Run, scope: HistoryScope = "context"
     ) -> Task:
         """Return the task of a message when the run that was started for it has ended."""
-        await self._runs.wait_body(principal, run)
-        return await self.get(principal, assistant, task_of(asked, run), scope=scope)
+        task_id = task_of(asked, run)
+        following: Run | None = run
+        while following is not None:
+            await self._runs.wait_body(principal, following)
+            following = await self._working(principal, assistant, task_id)
+        return await self.get(principal, assistant, task_id, scope=scope)
 
     async def find(
         self,
@@ -188,13 +192,15 @@ class A2AService:
         only: Filters = None,
     ) -> tuple[list[Task], int]:
         """Return a page of an assistant's tasks, newest first, and how many there are in all."""
-        found = await self._tasks(principal, assistant, query.context_id, only)
+        found = everything = await self._tasks(principal, assistant, query.context_id, only)
         if query.state is not None:
             found = [task for task in found if state_of(task) == query.state]
         if query.changed_after is not None:
             found = [task for task in found if _changed_at(task) >= query.changed_after]
         page = found[query.offset : query.offset + query.limit]
-        return [await self._view(principal, assistant, task, scope) for task in page], len(found)
+        states: dict[UUID, ThreadState] = {}
+        shown = [await self._view(principal, assistant, task, scope, everything, states) for task in page]
+        return shown, len(found)
 
     async def cancel(
         self, principal: Principal, assistant: Assistant, task_id: TaskId, *, only: Filters = None
@@ -208,15 +214,18 @@ class A2AService:
         state = state_of(task)
         try:
             if state in TERMINAL:
-                raise RunEnded(task.latest.run_id)
+                raise _not_cancelable()
             if state == "input-required":
                 await self._states.update(principal, task_id.thread_id, None, as_node="__end__", only=only)
                 await self._note_canceled(principal, task)
             else:
-                run = await self._runs.cancel(principal, task.latest.run_id)
-                await self._runs.wait_body(principal, run)
+                stopped = [
+                    await self._runs.cancel(principal, run.run_id) for run in reversed(task.runs) if not run.ended
+                ]
+                for run in stopped:
+                    await self._runs.wait_body(principal, run)
         except (RunEnded, RunNotFound):
-            raise RpcError(NOT_CANCELABLE, "The task has ended and cannot be canceled.") from None
+            raise _not_cancelable() from None
         return await self.get(principal, assistant, task_id, only=only)
 
     async def begun(self, asked: Asked, run: Run) -> Task:
@@ -229,6 +238,18 @@ class A2AService:
         self, principal: Principal, assistant: Assistant, task_id: TaskId, run: Run
     ) -> AsyncIterator[list[TaskEvent]]:
         """Yield what a run says for a task, in batches: what it has said of a text each time, then how it ends."""
+        following: Run | None = run
+        while following is not None:
+            async with aclosing(self._live(principal, task_id, following)) as batches:
+                async for batch in batches:
+                    yield batch
+            await self._runs.wait_body(principal, following)
+            following = await self._working(principal, assistant, task_id)
+        task = await self.get(principal, assistant, task_id)
+        artifacts: list[TaskEvent] = [ArtifactUpdate(task_id, artifact) for artifact in task.artifacts]
+        yield [*artifacts, StatusUpdate(task_id, task.status, final=True)]
+
+    async def _live(self, principal: Principal, task_id: TaskId, run: Run) -> AsyncGenerator[list[TaskEvent]]:
         text = LiveText()
         events = self._runs.events(principal, run)
         async with aclosing(cast(AsyncGenerator[list[Event]], events)) as batches:
@@ -241,10 +262,13 @@ class A2AService:
                 if spoken:
                     now = self._clock()
                     yield [StatusUpdate(task_id, TaskStatus("working", now, said)) for said in spoken.values()]
-        await self._runs.wait_body(principal, run)
-        task = await self.get(principal, assistant, task_id)
-        artifacts: list[TaskEvent] = [ArtifactUpdate(task_id, artifact) for artifact in task.artifacts]
-        yield [*artifacts, StatusUpdate(task_id, task.status, final=True)]
+
+    async def _working(
+        self, principal: Principal, assistant: Assistant, task_id: TaskId, only: Filters = None
+    ) -> Run | None:
+        """Return the oldest run of a task that has not ended; None when all have."""
+        task = await self._task(principal, assistant, task_id, only)
+        return next((run for run in task.runs if not run.ended), None)
 
     async def subscribe(
         self, principal: Principal, assistant: Assistant, task_id: TaskId, *, only: Filters = None
@@ -254,10 +278,10 @@ class A2AService:
         Raises:
             RpcError: there is no such task, or it does not work.
         """
-        task = await self._task(principal, assistant, task_id, only)
-        if task.latest.ended:
+        working = await self._working(principal, assistant, task_id, only)
+        if working is None:
             raise RpcError(UNSUPPORTED, "The task does not work any more: look at it instead.")
-        return await self._view(principal, assistant, task, "context"), task.latest
+        return await self.get(principal, assistant, task_id, only=only), working
 
     async def _task(self, principal: Principal, assistant: Assistant, task_id: TaskId, only: Filters) -> TaskRuns:
         tenant = principal.tenant_id
@@ -275,7 +299,7 @@ class A2AService:
     ) -> list[TaskRuns]:
         tenant = principal.tenant_id
         return await self._database.read(
-            lambda connection: A2ATaskRepository(connection, tenant, only).list(assistant.assistant_id, thread_id)
+            lambda connection: A2ATaskRepository(connection, tenant, only).find(assistant.assistant_id, thread_id)
         )
 
     async def _note_canceled(self, principal: Principal, task: TaskRuns) -> None:
@@ -283,12 +307,22 @@ class A2AService:
         canceled = [*canceled_in(thread.metadata), str(task.first.run_id)][-MAX_CANCELED:]
         await self._threads.update(principal, thread.thread_id, {MARK: {"canceled": canceled}})
 
-    async def _view(self, principal: Principal, assistant: Assistant, task: TaskRuns, scope: HistoryScope) -> Task:
+    async def _view(
+        self,
+        principal: Principal,
+        assistant: Assistant,
+        task: TaskRuns,
+        scope: HistoryScope,
+        others: Sequence[TaskRuns],
+        states: dict[UUID, ThreadState],
+    ) -> Task:
+        """Return a task with what was said; its history may name `others`, and `states` keeps what was read."""
         first, latest = task.first, task.latest
         task_id = TaskId(first.thread_id, first.run_id)
-        _, state = await self._threads.look(principal, first.thread_id)
+        if first.thread_id not in states:
+            states[first.thread_id] = (await self._threads.look(principal, first.thread_id))[1]
+        state = states[first.thread_id]
         start = start_of(first) or ""
-        others = await self._tasks(principal, assistant, first.thread_id, None)
         names = {start_of(one.first) or "": TaskId(one.first.thread_id, one.first.run_id) for one in others}
         values = orjson.loads(dumps(state.values))
         talk = Conversation(values if isinstance(values, dict) else {}, names | {start: task_id})
@@ -330,6 +364,10 @@ def state_of(task: TaskRuns) -> TaskState:
 def not_found(text: str) -> RpcError:
     """Return the refusal of a task that is not there."""
     return RpcError(TASK_NOT_FOUND, f"Task not found: {text[:100]}")
+
+
+def _not_cancelable() -> RpcError:
+    return RpcError(NOT_CANCELABLE, "The task has ended and cannot be canceled.")
 
 
 def _changed_at(task: TaskRuns) -> datetime:

@@ -1,7 +1,7 @@
 """A thread's messages as Agent2Agent tells them, and its messages as a graph takes them.
 
-A message of a user has a mark in `additional_kwargs`: which task it began or went on with. What follows it, up to the
-next mark, belongs to that task.
+The first message of an input has a mark in `additional_kwargs`: which task it began or went on with. What follows it,
+up to the next mark, belongs to that task.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,16 +32,26 @@ def graph_input(message: A2AMessage, start_id: str) -> dict[str, Any]:
         else:
             content.append(_block(part))
     if not content:
-        return given
+        return _marked(given, start_id)
     said = {
         "role": "user" if message.by_user else "assistant",
         # models take a text more readily than a list of one
         "content": content[0]["text"] if len(content) == 1 and content[0]["type"] == "text" else content,
         "id": message.message_id,
-        "additional_kwargs": {MARK: {"task_start_id": start_id}},
     }
     before = given.get(CONVERSATION)
-    return {**given, CONVERSATION: [*before, said] if isinstance(before, list) else [said]}
+    return _marked({**given, CONVERSATION: [*before, said] if isinstance(before, list) else [said]}, start_id)
+
+
+def _marked(given: dict[str, Any], start_id: str) -> dict[str, Any]:
+    """Return an input whose first message tells the task."""
+    messages = given.get(CONVERSATION)
+    if not isinstance(messages, list) or not messages or not isinstance(messages[0], dict):
+        return given
+    extra = messages[0].get("additional_kwargs")
+    kept = extra if isinstance(extra, dict) else {}
+    first = {**messages[0], "additional_kwargs": {**kept, MARK: {"task_start_id": start_id}}}
+    return {**given, CONVERSATION: [first, *messages[1:]]}
 
 
 def answered(parts: Iterable[Part]) -> Any:
@@ -68,9 +78,7 @@ class Conversation:
         self._tasks = tasks
 
     def history(self, start_id: str, given: Any, scope: HistoryScope) -> tuple[A2AMessage, ...]:
-        """Return what was said up to the end of a task, or in it alone; `given` is its input, for one that has not
-        come to the state yet.
-        """
+        """Return what was said until the end of a task, or in it alone; `given` is its input, if not there yet."""
         marked = list(self._marked(self._messages))
         mine = [at for at, (mark, _) in enumerate(marked) if mark == start_id]
         if not mine:
@@ -94,13 +102,11 @@ class Conversation:
         return (Artifact(str(run_id), "Assistant Response", described, said.parts),)
 
     @staticmethod
-    def questions(interrupts: Sequence[Any]) -> tuple[Artifact, ...]:
+    def questions(interrupts: Sequence[Mapping[str, Any]]) -> tuple[Artifact, ...]:
         """Return what a task that waits asks."""
-        return tuple(
-            Artifact(str(found.get("id")), "Interrupt", "Agent requires input to continue", (DataPart(dict(found)),))
-            for found in interrupts
-            if isinstance(found, Mapping)
-        )
+        asked = [{key: value for key, value in found.items() if value is not None} for found in interrupts]
+        described = "Agent requires input to continue"
+        return tuple(Artifact(str(found.get("id")), "Interrupt", described, (DataPart(found),)) for found in asked)
 
     @staticmethod
     def _marked(messages: Iterable[dict[str, Any]]) -> Iterator[tuple[str | None, dict[str, Any]]]:

@@ -53,7 +53,7 @@ class AssistantDependents:
             for thread in page:
                 if passes(thread.metadata, only):
                     with suppress(ThreadNotFound, ThreadBusy):
-                        await self._threads.delete(principal, thread.thread_id)
+                        await self._threads.delete(principal, thread.thread_id, stop=True)
             if len(page) < _PAGE:
                 return
             before = page[-1].updated_at, page[-1].thread_id

@@ -21,6 +21,7 @@ from backend.util.containment import Filters
 
 SETTLE_SECONDS = 5.0
 """How long an answer waits for a run that is about to stop at its interrupt."""
+PAUSE_SECONDS = 0.05
 MODES = ["values", "updates", "messages", "tools", "lifecycle", "custom", "tasks", "checkpoints"]
 """What such a run streams, as its row tells it."""
 
@@ -96,28 +97,24 @@ class CommandService:
                 pass  # somebody answered in this moment: it is an input again
         return await self._start(principal, thread_id, asked, only)
 
-    async def settled(self, principal: Principal, thread_id: UUID, *, only: Filters = None) -> Run:
+    async def settled(self, principal: Principal, thread_id: UUID, *, only: Filters = None) -> Run | None:
         """Return the thread's last run when nothing runs on it any more, which is waited for a little.
 
         Raises:
-            CommandError: `no_such_run`: there is none, or it goes on.
+            CommandError: `no_such_run`: there is no such thread, or its run goes on.
         """
+        none = CommandError("no_such_run", "No interrupted run is bound to this thread.")
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 while True:
-                    run = await self._last(principal, thread_id, only)
+                    run = next(iter(await self._runs.list(principal, thread_id, limit=1, only=only)), None)
                     if run is None or run.ended:
-                        break
+                        return run
                     channel = self._log.find(principal.tenant_id, run.run_id)
-                    if channel is None:  # ended a moment ago, or with a server that stops
-                        run = await self._last(principal, thread_id, only)
-                        break
-                    await channel.ended()
-        except TimeoutError:
-            run = None
-        if run is None or not run.ended:
-            raise CommandError("no_such_run", "No interrupted run is bound to this thread.")
-        return run
+                    # One that is not here ended a moment ago, or its server stops.
+                    await (asyncio.sleep(PAUSE_SECONDS) if channel is None else channel.ended())
+        except (TimeoutError, ThreadNotFound):
+            raise none from None
 
     async def answer(
         self,
@@ -140,13 +137,13 @@ class CommandService:
             known = where.get(given.interrupt_id)
             elsewhere = known is not None and given.namespace is not None and list(given.namespace) != known
             if given.interrupt_id not in waiting or elsewhere:
-                raise _unknown(given.interrupt_id)
+                raise unknown_interrupt(given.interrupt_id)
         resume = {given.interrupt_id: given.response for given in answers}
         asked = replace(_streamed(request), input=None, resume=resume, has_resume=True, multitask_strategy="reject")
         try:
             return await self._start(principal, thread_id, asked, only)
         except (ThreadBusy, NotInterrupted):  # somebody else was faster
-            raise _unknown(answers[0].interrupt_id) from None
+            raise unknown_interrupt(answers[0].interrupt_id) from None
 
     async def active(self, principal: Principal, thread_id: UUID, *, only: Filters = None) -> Run:
         """Return the run into which something can be said now.
@@ -301,7 +298,8 @@ def _streamed(request: RunRequest) -> RunRequest:
     )
 
 
-def _unknown(interrupt_id: str) -> CommandError:
+def unknown_interrupt(interrupt_id: str) -> CommandError:
+    """Return the error of an answer to what does not wait."""
     return CommandError("no_such_interrupt", f"Unknown or already-consumed interrupt: {interrupt_id[:60]}")
 
 

@@ -34,7 +34,7 @@ from backend.database.base import Database
 from backend.dto.event import Cursor, Event
 from backend.dto.principal import Principal
 from backend.dto.run import CancelAction, IfMissing, Run, RunRequest, RunStatus
-from backend.dto.thread import Thread, ThreadStatus
+from backend.dto.thread import Thread, ThreadStatus, TtlRule
 from backend.repository.checkpoint import Checkpointer
 from backend.repository.run import AllRuns, RunRepository
 from backend.repository.run_event import EventBatch, RunEventRepository
@@ -101,13 +101,16 @@ class RunLedger:
         max_losses: int = 3,
         idempotency_seconds: float = 86_400,
         webhook: RunWebhook | None = None,
+        default_ttl: TtlRule | None = None,
     ) -> None:
+        """`default_ttl` is of the threads that are made for runs."""
         self._database = database
         self._checkpointer = checkpointer
         self._clock = clock
         self._max_losses = max_losses
         self._idempotency = timedelta(seconds=idempotency_seconds)
         self._webhook = webhook
+        self._default_ttl = default_ttl
 
     async def create(
         self,
@@ -157,7 +160,8 @@ class RunLedger:
                     raise ThreadNotFound(thread_id)
                 metadata = {**_named(request), **_owned(only)}
                 config = _config(None, request)
-                threads.insert(Thread(on, tenant, "busy", request.agent, metadata, now, now, config=config))
+                ttl = None if self._default_ttl is None else self._default_ttl.since(now)
+                threads.insert(Thread(on, tenant, "busy", request.agent, metadata, now, now, config=config, ttl=ttl))
             else:
                 room = self._make_room(connection, thread, request, now)
                 if answers is not None and [last.run_id for last in runs.list(on, limit=1)] != [answers]:

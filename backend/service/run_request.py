@@ -13,6 +13,7 @@ from backend.core.error import BadRequest, Invalid
 from backend.dto.assistant import Assistant
 from backend.dto.principal import Principal
 from backend.dto.run import Dialect, Durability, MultitaskStrategy, Run, RunRequest, StreamMode
+from backend.service.access import AccessControl
 from backend.service.assistant import AssistantService
 from backend.service.run import RunService
 from backend.util.containment import Filters
@@ -183,11 +184,16 @@ class RunStarter:
     """Starts runs from what clients send."""
 
     def __init__(
-        self, runs: RunService, assistants: AssistantService, check_webhook: Callable[[str], Awaitable[None]]
+        self,
+        runs: RunService,
+        assistants: AssistantService,
+        check_webhook: Callable[[str], Awaitable[None]],
+        access: AccessControl,
     ) -> None:
         self._runs = runs
         self._assistants = assistants
         self._check_webhook = check_webhook
+        self._access = access
 
     async def request(
         self,
@@ -256,11 +262,25 @@ class RunStarter:
         on_completion: Literal["delete", "keep"],
         idempotency_key: str,
     ) -> Run:
-        """Start a run of a cron."""
+        """Start a run of a cron, as far as the project's authorization still allows it to who made the cron.
+
+        Raises what `start` does, and Forbidden.
+        """
         body = RunBody.model_validate({**payload, "on_completion": on_completion})
-        configurable = {"cron_id": body.metadata["cron_id"]} if body.metadata and "cron_id" in body.metadata else {}
+        metadata = dict(body.metadata or {})
+        only: Filters = None
+        if self._access.enabled:
+            value = {"thread_id": thread_id, "assistant_id": body.assistant_id, "metadata": metadata}
+            only = await self._access.check(principal, "threads", "create_run", value)
+            metadata = value["metadata"]
         return await self.start(
-            principal, body, thread_id=thread_id, configurable=configurable, idempotency_key=idempotency_key
+            principal,
+            body,
+            thread_id=thread_id,
+            configurable={"cron_id": metadata["cron_id"]} if "cron_id" in metadata else {},
+            metadata=metadata,
+            only=only,
+            idempotency_key=idempotency_key,
         )
 
 

@@ -21,7 +21,7 @@ def passes(metadata: Mapping[str, Any], filters: Filters) -> bool:
     """Return whether a row with this metadata may be seen."""
     if not filters:
         return True
-    return all(_passes(metadata.get(key), wanted) for key, wanted in filters.items())
+    return all(key in metadata and _passes(metadata[key], wanted) for key, wanted in filters.items())
 
 
 def plain_filters(filters: Filters) -> list[tuple[str, str, Any]]:

@@ -10,7 +10,7 @@ _DEFINED: Final = "#/$defs/"
 
 def is_object(schema: Mapping[str, Any]) -> bool:
     """Whether an input is an object; one of which nothing is known may be."""
-    return schema.get("type", "object") == "object"
+    return bool(schema.get("type", "object") == "object")
 
 
 def takes_conversation(schema: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 import uuid
-from functools import cache
+from functools import lru_cache
 
 
 class _Generator:
@@ -45,7 +45,7 @@ def new_id() -> uuid.UUID:
 _ASSISTANTS = uuid.UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 
 
-@cache
+@lru_cache(1024)
 def default_assistant_id(graph_id: str) -> uuid.UUID:
     """Return the id of a graph's default assistant: the same on every server (LangGraph Agent Server API)."""
     return uuid.uuid5(_ASSISTANTS, graph_id)

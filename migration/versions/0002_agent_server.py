@@ -223,6 +223,18 @@ def upgrade() -> None:
             postgresql_where=sa.text("status <> 'idle'"),
         )
 
+    # The threads that are there: their metadata are compared one by one until they are written again.
+    op.execute(
+        "INSERT INTO thread_metadata (tenant_id, path, value, thread_id)"
+        " SELECT tenant_id, '*', '', thread_id FROM threads WHERE CAST(metadata AS TEXT) <> '{}'"
+    )
+    for column in ("graph_id", "assistant_id"):
+        if op.get_bind().dialect.name == "sqlite":
+            found, kind = f"json_extract(metadata, '$.{column}')", f"json_type(metadata, '$.{column}') = 'text'"
+        else:
+            found, kind = f"metadata ->> '{column}'", f"jsonb_typeof(metadata -> '{column}') = 'string'"
+        op.execute(f"UPDATE threads SET {column} = {found} WHERE {kind} AND length({found}) <= 255")
+
 
 def downgrade() -> None:
     with op.batch_alter_table("threads", schema=None) as batch_op:

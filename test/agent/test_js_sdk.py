@@ -21,7 +21,7 @@ NAMES = re.findall(r'^  async (?:"([^"]+)"|(\w+))\(\) \{$', SCRIPT.read_text(), 
 INSTALL_SECONDS = 240
 RUN_SECONDS = 240
 
-pytestmark = [pytest.mark.timeout(INSTALL_SECONDS + RUN_SECONDS), pytest.mark.xdist_group("js")]
+pytestmark = pytest.mark.timeout(INSTALL_SECONDS + RUN_SECONDS)
 
 
 def _packages() -> Path:

@@ -33,6 +33,12 @@ async def started(sdk: Sdk, graph: str, given: Any, thread_id: str | None = None
     return thread_id, answer["result"]["run_id"]
 
 
+async def answered(sdk: Sdk, thread_id: str) -> list[str]:
+    """Return all answers once the last node has run; a state's `next` is empty as soon as that node has written."""
+    state = await until(lambda: sdk.threads.get_state(thread_id), lambda found: "closed" in found["values"]["answers"])
+    return state["values"]["answers"]
+
+
 def is_end(event: dict[str, Any]) -> bool:
     """Whether an event says that the whole run ended or stopped."""
     return (
@@ -289,8 +295,7 @@ async def test_a_question_is_answered_once(sdk: Sdk):
     (asked,) = (await sdk.threads.get_state(thread_id))["interrupts"]
     answer = {"namespace": [], "interrupt_id": asked["id"], "response": "yes"}
     assert (await command(sdk, thread_id, "input.respond", **answer))["type"] == "success"
-    await until(lambda: sdk.threads.get_state(thread_id), lambda state: state["next"] == [])
-    assert (await sdk.threads.get_state(thread_id))["values"]["answers"] == ["opened", "asked: yes", "closed"]
+    assert await answered(sdk, thread_id) == ["opened", "asked: yes", "closed"]
     again = await command(sdk, thread_id, "input.respond", **answer)
     assert (again["type"], again["error"]) == ("error", "no_such_interrupt")
 
@@ -301,16 +306,14 @@ async def test_two_questions_are_answered_in_one_step(sdk: Sdk):
     asked = (await sdk.threads.get_state(thread_id))["interrupts"]
     responses = [{"namespace": [], "interrupt_id": found["id"], "response": found["value"].upper()} for found in asked]
     assert (await command(sdk, thread_id, "input.respond", responses=responses))["type"] == "success"
-    state: Any = await until(lambda: sdk.threads.get_state(thread_id), lambda found: found["next"] == [])
-    assert sorted(state["values"]["answers"]) == ["closed", "left: LEFT?", "right: RIGHT?"]
+    assert sorted(await answered(sdk, thread_id)) == ["closed", "left: LEFT?", "right: RIGHT?"]
 
 
 async def test_input_to_a_thread_that_asks_is_the_answer(sdk: Sdk):
     thread_id, run_id = await started(sdk, "ask", {})
     await ended(sdk, thread_id, run_id)
     await started(sdk, "ask", "yes", thread_id)
-    state: Any = await until(lambda: sdk.threads.get_state(thread_id), lambda found: found["next"] == [])
-    assert state["values"]["answers"] == ["opened", "asked: yes", "closed"]
+    assert await answered(sdk, thread_id) == ["opened", "asked: yes", "closed"]
 
 
 async def test_a_run_can_be_started_from_an_old_state(sdk: Sdk):

@@ -464,7 +464,7 @@ def test_before_is_understood_in_all_its_forms(before: Any):
 
 
 def test_a_state_is_shown_in_the_fields_that_were_asked_for():
-    wire = {"values": {"a": 1, "b.c": 2}, "next": [], "tasks": [], "created_at": None}
+    wire: dict[str, Any] = {"values": {"a": 1, "b.c": 2}, "next": [], "tasks": [], "created_at": None}
     assert selected_state(wire, None) == wire
     assert selected_state(wire, ["next", "values.b.c", "values.none"]) == {"values": {"b.c": 2}, "next": []}
     assert selected_state(wire, ["values", "values.a"]) == {"values": wire["values"]}
@@ -479,7 +479,7 @@ def test_before_in_a_query_string_is_an_id_or_json():
 
 
 async def test_states_to_begin_with_that_the_graph_does_not_take_leave_no_thread(sdk: LangGraphClient):
-    wrong = [{"updates": [{"values": {"total": 1}, "as_node": "nobody"}]}]
+    wrong: Any = [{"updates": [{"values": {"total": 1}, "as_node": "nobody"}]}]
     thread_id = str(uuid4())
     with pytest.raises(BadRequestError):
         await sdk.threads.create(thread_id=thread_id, graph_id="counter", supersteps=wrong)

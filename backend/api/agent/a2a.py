@@ -228,8 +228,9 @@ class _Conversation:
             only=only,
         )
         allowed: RunAccess = await run_access(self._request, asked.body, asked.thread_id)
-        if context_id is not None:
-            await self._service.abandon(self._caller, self._assistant, asked, allowed.only)
+        waiting: list[Any] = []
+        if context_id is not None and task_id is None:
+            waiting = await self._service.waiting(self._caller, self._assistant, context_id, allowed.only)
         run = await container.run_starter().start(
             self._caller,
             asked.body,
@@ -239,6 +240,7 @@ class _Conversation:
             only=allowed.only,
             only_assistants=allowed.assistants,
         )
+        await self._service.give_up(self._caller, waiting)
         return asked, run
 
     def _events(self, first: list[TaskEvent], task_id: TaskId, run: Run) -> EventStream:
@@ -284,8 +286,10 @@ def _check_version(request: Request) -> None:
 
 def _scope(request: Request) -> HistoryScope:
     found = request.headers.get(SCOPE_HEADER, "context")
-    if found == "context" or found == "task":
-        return found
+    if found == "context":
+        return "context"
+    if found == "task":
+        return "task"
     raise RpcError(INVALID_PARAMS, f"{SCOPE_HEADER} is 'context' or 'task'.")
 
 

@@ -21,7 +21,7 @@ from backend.schema.agent.protocol import (
     StateParams,
     TreeParams,
 )
-from backend.service.command import Answer, CommandError
+from backend.service.command import Answer, CommandError, unknown_interrupt
 from backend.service.run_request import RunBody
 from backend.util.containment import Filters
 
@@ -70,6 +70,8 @@ class Commands:
     async def _respond(self, params: Any) -> Result:
         given = RespondParams.model_validate(params)
         last = await self._service.settled(self._principal, self._thread_id)
+        if last is None:
+            raise unknown_interrupt(given.responses[0].interrupt_id)
         asked = await self._asked(given.body(last.request.assistant_id or last.request.agent), "create_run")
         answers = [Answer(one.interrupt_id, one.response, one.namespace) for one in given.responses]
         await self._service.answer(self._principal, last, asked.request, answers, only=asked.only)
@@ -177,6 +179,14 @@ def command_of(found: Any) -> tuple[int, str] | None:
     if not isinstance(command_id, int) or isinstance(command_id, bool) or abs(command_id) >= 2**53:
         return None
     return (command_id, method) if isinstance(method, str) else None
+
+
+NO_JSON: dict[str, Any] = {
+    "type": "error",
+    "id": None,
+    "error": "invalid_argument",
+    "message": "Protocol commands must be valid JSON.",
+}
 
 
 def malformed(found: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from backend.api.agent.access import authorize
-from backend.api.agent.command import Commands, command_of, malformed, refused, success, told
+from backend.api.agent.command import NO_JSON, Commands, command_of, malformed, refused, success, told
 from backend.api.agent.reply import reply
 from backend.api.dependency import Caller, container_of, principal_of
 from backend.api.route import parse_id
@@ -177,7 +177,8 @@ class _Socket:
         try:
             found = orjson.loads(text)
         except orjson.JSONDecodeError:
-            found = None
+            await self._send(dumps(NO_JSON))
+            return False
         named = command_of(found)
         if named is None:
             await self._send(dumps(malformed(found)))

@@ -60,7 +60,7 @@ async def post_mcp(request: Request) -> Response:
     except RpcError as error:
         if _is_answer(messages):
             return Response(status_code=202)
-        return reply(failure(id_of(messages), error), 400)
+        return reply(failure(id_of(messages), error), 400 if error.code == INVALID_REQUEST else 200)
     if call.id is None:
         return Response(status_code=202)
     answer = await _answered(request, call, version)

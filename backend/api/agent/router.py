@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from backend.api.agent import assistant, cron, event_stream, run, store, system, thread
+from backend.api.agent import a2a, assistant, cron, event_stream, mcp, run, store, system, thread
 
 hot_routes = [*run.hot.routes, *thread.hot.routes]
 """Those that `HotPath` answers by itself."""
@@ -18,5 +18,7 @@ for part in (
     run.router,
     event_stream.router,
     store.router,
+    mcp.router,
+    a2a.router,
 ):
     router.include_router(part)

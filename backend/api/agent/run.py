@@ -385,6 +385,8 @@ def _stream(
     modes: set[str] | None,
 ) -> EventStream:
     encode: Callable[[Sequence[Event]], bytes] = _frames_with_ids if run.request.kept else _frames
+    if run.request.dialect == "chat":
+        encode = _chat_frames
     if modes is not None:
         encode = _only(modes, encode)
     left = None
@@ -404,6 +406,12 @@ def _frames(events: Sequence[Event]) -> bytes:
 
 def _frames_with_ids(events: Sequence[Event]) -> bytes:
     return b"".join([frame(event.name, event.data, event.cursor) for event in events])
+
+
+def _chat_frames(events: Sequence[Event]) -> bytes:
+    """A run of the chat doors as it is; its `done` is followed by the `end` that the official clients wait for."""
+    body = _frames_with_ids(events)
+    return body + frame("end", b"null", events[-1].cursor) if events and events[-1].name == "done" else body
 
 
 _NAMES: dict[StreamMode, tuple[str, ...]] = {

@@ -121,8 +121,8 @@ class SerdeConfig:
     """`checkpointer.serde`: which Python types may be made again from what is stored."""
 
     allowed_json_modules: Modules = None
-    allowed_msgpack_modules: Modules = True
-    pickle_fallback: bool = True
+    allowed_msgpack_modules: Modules = None
+    pickle_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -212,6 +212,9 @@ def _refuse_what_is_not_done(project: Project) -> None:
         "checkpointer.path": project.checkpointer and project.checkpointer.path,
         "checkpointer.uri": project.checkpointer and project.checkpointer.uri,
         "checkpointer.backend": project.checkpointer and project.checkpointer.backend != "default",
+        "checkpointer.serde.pickle_fallback": project.checkpointer
+        and project.checkpointer.serde
+        and project.checkpointer.serde.pickle_fallback,
         "auth.allow_langsmith_api_keys": project.auth and project.auth.allow_langsmith_api_keys,
     }
     for key, wanted in asked.items():

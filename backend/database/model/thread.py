@@ -38,12 +38,12 @@ class ThreadRow(Base):
     status: Mapped[str] = mapped_column(String(16))
     agent: Mapped[str | None] = mapped_column(String(255))
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", JsonType)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     graph_id: Mapped[str | None] = mapped_column(String(255))
     """`metadata.graph_id`: so many threads have the same that it is no line of `thread_metadata`."""
     assistant_id: Mapped[str | None] = mapped_column(String(255))
     """`metadata.assistant_id`, likewise."""
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     state_updated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     config: Mapped[dict[str, Any] | None] = mapped_column(JsonType)
     """The configuration of its last run."""

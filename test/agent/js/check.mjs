@@ -227,14 +227,16 @@ const checks = {
       let seen = "";
       const body = new ReadableStream({
         async pull(controller) {
-          const { value } = await reader.read();
-          seen += new TextDecoder().decode(value);
-          controller.enqueue(value);
           if (seen.includes('"before"')) {
+            // only now, when what came was taken: an error throws away what waits
             closed.open();
             await reader.cancel();
             controller.error(new TypeError("network error"));
+            return;
           }
+          const { value } = await reader.read();
+          seen += new TextDecoder().decode(value);
+          controller.enqueue(value);
         },
       });
       return new Response(body, { status: answer.status, headers: answer.headers });
@@ -316,7 +318,7 @@ const checks = {
       });
       const state = await until(
         () => client.threads.getState(thread.threadId),
-        (found) => found.next.length === 0,
+        (found) => found.values.answers.includes("closed"), // `next` is empty as soon as a node has written
       );
       assert.deepEqual(state.values.answers, ["opened", "asked: yes", "closed"]);
       await thread.close();

@@ -29,12 +29,8 @@ class Rude(BaseException):
     """An exception that `except Exception` does not catch."""
 
 
-async def _async_fail(state: State) -> State:
-    return _fail(state)
-
-
 def _fail(state: State) -> State:
-    match state["how"].removeprefix("async "):
+    match state["how"]:
         case "exit":
             sys.exit(3)
         case "exit with a text":
@@ -80,9 +76,7 @@ async def _pick(state: State) -> State:
         kept.add(asyncio.create_task(_later(state["how"].removeprefix("task "))))
         await asyncio.sleep(0.01)
         return {"answer": "done"}
-    if state["how"].startswith("async "):
-        return _fail(state)
-    return await asyncio.to_thread(_fail, state)
+    return _fail(state)
 
 
 async def _later(how: str) -> None:
@@ -196,6 +190,7 @@ async def _odd(state: State) -> State:
 
 
 fail = _graph(_pick)
+fail_sync = _graph(_fail)
 block = _graph(_sleep)
 block_loop = _graph(_sleep_loop)
 grow = _graph(_grow)
