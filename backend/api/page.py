@@ -29,6 +29,9 @@ class _Page:
 @router.api_route("/", methods=["GET", "HEAD"])
 async def page(request: Request) -> Response:
     """Return the page; nothing in it is secret, and what it shows it asks for with the visitor's own token."""
+    accept = request.headers.get("accept", "")
+    if "application/json" in accept and "text/html" not in accept:  # clients of the Agent Server API ask here as at /ok
+        return Response(b'{"ok":true,"services":{}}', media_type="application/json", headers={"Vary": "Accept"})
     found = _page()
     if request.headers.get("if-none-match") == found.headers["ETag"]:
         return Response(status_code=304, headers=found.headers)
@@ -63,6 +66,7 @@ def _page() -> _Page:
         "Cache-Control": "no-cache",
         "ETag": f'"{sha256(body).hexdigest()[:16]}"',
         "Referrer-Policy": "no-referrer",
+        "Vary": "Accept",
         "X-Content-Type-Options": "nosniff",
     }
     return _Page(body, headers)

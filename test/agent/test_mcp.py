@@ -76,13 +76,14 @@ async def test_a_version_that_is_not_known_is_answered_with_the_newest(http: htt
 
 async def test_the_official_client_lists_and_calls_tools(agent_url: str):
     from mcp.client.client import Client
+    from mcp_types import TextContent
 
     async with Client(f"{agent_url}/mcp") as client:
         listed = await client.list_tools()
         assert {"echo", "counter"} <= {tool.name for tool in listed.tools}
         result = await client.call_tool("echo", {"messages": "hello"})
         assert not result.is_error
-        assert [part.text for part in result.content] == ["echo: hello"]
+        assert result.content == [TextContent(type="text", text="echo: hello")]
         assert (await client.call_tool("failing", {"total": 1})).is_error
 
 

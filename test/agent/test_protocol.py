@@ -1,7 +1,7 @@
 """The thread protocol over HTTP: commands, and the events of a thread by SSE."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from test.agent_fixture import WAIT_SECONDS, Gate, Tenants, agent_server, client
 pytestmark = pytest.mark.xdist_group("protocol")
 
 ALL = ["values", "updates", "messages", "tools", "lifecycle", "input", "checkpoints", "tasks", "custom"]
-QUESTION = {"messages": [{"role": "user", "content": "add 2 3"}]}
+QUESTION: dict[str, Any] = {"messages": [{"role": "user", "content": "add 2 3"}]}
 
 Json = dict[str, Any]
 
@@ -50,7 +50,7 @@ class Thread:
         assert answer["type"] == "error", answer
         return answer["error"]
 
-    async def stream(self, channels: list[str] = ALL, **filters: Any) -> AsyncIterator[Json]:
+    async def stream(self, channels: list[str] = ALL, **filters: Any) -> AsyncGenerator[Json]:
         body = {"channels": channels, **filters}
         async with self.http.stream("POST", f"/threads/{self.thread_id}/stream/events", json=body) as answer:
             assert answer.status_code == 200, await answer.aread()

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import httpx
 
+from backend.middleware.agent_door import is_agent_path
 from test.server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -195,7 +196,12 @@ def refused(response: httpx.Response, *statuses: int) -> dict[str, Any]:
     assert response.status_code in statuses, (response.request.url, response.status_code, response.text[:500])
     assert len(response.content) < 20_000, "what was sent comes back"
     document: dict[str, Any] = response.json()
-    if response.request.url.path.startswith("/v1/"):
+    if is_agent_path(response.request.url.path):
+        assert response.headers["content-type"] == "application/json"
+        assert set(document) == {"detail"}
+        assert document["detail"]
+        assert response.headers["x-request-id"]
+    elif response.request.url.path.startswith("/v1/"):
         assert response.headers["content-type"] == "application/json"
         assert set(document["error"]) == {"message", "type", "param", "code"}
         assert document["error"]["message"]

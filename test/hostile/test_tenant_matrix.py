@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,11 @@ SECRET = "zanzibarish"
 PUBLIC = BearerTokenAuthMiddleware.PUBLIC | BearerTokenAuthMiddleware.DOCS
 CHAT = {"message": "Whose secret is it?", "agent": "echo"}
 TEXT = {"title": "Mine", "text": "# Mine\n\nNothing of anybody else."}
+RUN = {"assistant_id": "echo", "input": {"messages": [{"role": "user", "content": "Whose secret is it?"}]}}
+CRON = {"assistant_id": "echo", "schedule": "0 0 29 2 *"}
+ITEM = {"namespace": ["memories", "all"], "key": "secret"}
+FOLLOW = {"channels": ["values", "lifecycle"]}
+MESSAGE = {"kind": "message", "messageId": "1", "role": "user", "parts": [{"kind": "text", "text": "hi"}]}
 
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/threads"): {"json": {}},
@@ -60,10 +66,91 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/v1/models"): {},
     ("GET", "/v1/models/{model}"): {},
     ("WEBSOCKET", "/ws/chat"): {},
+    # The Agent Server API.
+    ("GET", "/metrics"): {},
+    ("POST", "/assistants"): {"json": {"graph_id": "echo"}},
+    ("POST", "/assistants/search"): {"json": {"limit": 1000}},
+    ("POST", "/assistants/count"): {"json": {}},
+    ("GET", "/assistants/{assistant_id}"): {},
+    ("PATCH", "/assistants/{assistant_id}"): {"json": {"metadata": {"mine": True}}},
+    ("DELETE", "/assistants/{assistant_id}"): {"params": {"delete_threads": True}},
+    ("GET", "/assistants/{assistant_id}/graph"): {},
+    ("GET", "/assistants/{assistant_id}/schemas"): {},
+    ("GET", "/assistants/{assistant_id}/subgraphs"): {},
+    ("GET", "/assistants/{assistant_id}/subgraphs/{namespace}"): {},
+    ("POST", "/assistants/{assistant_id}/versions"): {"json": {}},
+    ("POST", "/assistants/{assistant_id}/latest"): {"json": {"version": 1}},
+    ("POST", "/threads"): {"json": {}},
+    ("POST", "/threads/search"): {"json": {"limit": 1000}},
+    ("POST", "/threads/count"): {"json": {}},
+    ("POST", "/threads/prune"): {"json": {"thread_ids": []}},
+    ("GET", "/threads/{thread_id}"): {"params": {"include": "ttl"}},
+    ("PATCH", "/threads/{thread_id}"): {"json": {"metadata": {"mine": True}}},
+    ("DELETE", "/threads/{thread_id}"): {},
+    ("POST", "/threads/{thread_id}/copy"): {},
+    ("GET", "/threads/{thread_id}/storage"): {},
+    ("GET", "/threads/{thread_id}/state"): {"params": {"subgraphs": True}},
+    ("POST", "/threads/{thread_id}/state"): {"json": {"values": {"messages": []}}},
+    ("GET", "/threads/{thread_id}/state/{checkpoint_id}"): {},
+    ("POST", "/threads/{thread_id}/state/checkpoint"): {"json": {"checkpoint": {}}},
+    ("GET", "/threads/{thread_id}/history"): {"params": {"limit": 100}},
+    ("POST", "/threads/{thread_id}/history"): {"json": {"limit": 100}},
+    ("GET", "/threads/{thread_id}/stream"): {},
+    ("POST", "/threads/{thread_id}/commands"): {"json": {"id": 1, "method": "state.get", "params": {}}},
+    ("POST", "/threads/{thread_id}/stream/events"): {"json": FOLLOW},
+    ("WEBSOCKET", "/threads/{thread_id}/stream/events"): {},
+    ("POST", "/threads/{thread_id}/runs"): {"json": RUN},
+    ("POST", "/threads/{thread_id}/runs/stream"): {"json": RUN},
+    ("POST", "/threads/{thread_id}/runs/wait"): {"json": RUN},
+    ("POST", "/threads/{thread_id}/runs/crons"): {"json": CRON},
+    ("GET", "/threads/{thread_id}/runs"): {},
+    ("GET", "/threads/{thread_id}/runs/{run_id}"): {},
+    ("DELETE", "/threads/{thread_id}/runs/{run_id}"): {},
+    ("GET", "/threads/{thread_id}/runs/{run_id}/join"): {},
+    ("GET", "/threads/{thread_id}/runs/{run_id}/stream"): {"headers": {"Last-Event-ID": "-1"}},
+    ("POST", "/threads/{thread_id}/runs/{run_id}/cancel"): {"params": {"action": "rollback"}},
+    ("POST", "/runs"): {"json": RUN},
+    ("POST", "/runs/stream"): {"json": RUN},
+    ("POST", "/runs/wait"): {"json": RUN},
+    ("POST", "/runs/batch"): {"json": [RUN]},
+    ("POST", "/runs/cancel"): {"json": {"status": "all"}},
+    ("GET", "/runs/{run_id}/join"): {},
+    ("GET", "/runs/{run_id}/stream"): {"headers": {"Last-Event-ID": "-1"}},
+    ("POST", "/runs/{run_id}/cancel"): {"params": {"action": "rollback"}},
+    ("POST", "/runs/crons"): {"json": CRON},
+    ("POST", "/runs/crons/search"): {"json": {"limit": 1000}},
+    ("POST", "/runs/crons/count"): {"json": {}},
+    ("GET", "/runs/crons/{cron_id}"): {},
+    ("PATCH", "/runs/crons/{cron_id}"): {"json": {"enabled": False}},
+    ("DELETE", "/runs/crons/{cron_id}"): {},
+    ("PUT", "/store/items"): {"json": {"namespace": ["memories", "mine"], "key": "mine", "value": {"mine": True}}},
+    ("GET", "/store/items"): {"params": {"namespace": "memories.all", "key": "secret"}},
+    ("DELETE", "/store/items"): {"json": ITEM},
+    ("POST", "/store/items/search"): {"json": {"namespace_prefix": [], "limit": 1000}},
+    ("POST", "/store/namespaces"): {"json": {"limit": 1000}},
+    ("POST", "/mcp"): {"json": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}},
+    ("GET", "/mcp"): {},
+    ("DELETE", "/mcp"): {},
+    ("POST", "/a2a/{assistant_id}"): {
+        "json": {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {"message": MESSAGE}}
+    },
+    ("GET", "/a2a/{assistant_id}"): {},
+    ("DELETE", "/a2a/{assistant_id}"): {},
+    ("GET", "/a2a/{assistant_id}/.well-known/agent-card.json"): {},
+    ("GET", "/a2a/{assistant_id}/.well-known/agent.json"): {},
+    ("GET", "/.well-known/agent-card.json"): {"params": {"assistant_id": "echo"}},
 }
 """How each route is asked that is not public. A route that is not here fails the test: think of its tenants first."""
-SHARED = {"model": "answer"}
+SHARED = {"model": "answer", "namespace": "node"}
 """What a path names that belongs to nobody."""
+NOBODYS = {("GET", "/mcp"): 405, ("DELETE", "/mcp"): 404, ("DELETE", "/a2a/{assistant_id}"): 405}
+"""What is not done here, for whomever."""
+TOLD_OTHERWISE = {
+    ("POST", "/threads/{thread_id}/commands"),  # with 200
+    ("POST", "/threads/{thread_id}/stream/events"),  # waits for a thread that is not there yet
+    ("POST", "/a2a/{assistant_id}"),  # with 200
+}
+"""Routes that say in their own way that there is no such thing."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +163,9 @@ class Possessions:
     document_id: str
     passage_id: str
     job_id: str
+    assistant_id: str
+    cron_id: str
+    checkpoint_id: str
     key: str
 
     def ids(self) -> dict[str, str]:
@@ -99,6 +189,13 @@ def alices(attacked_server: Target) -> Possessions:
             "/api/v1/knowledge/upload", files=[("files", (f"{SECRET}.md", f"# {SECRET}\n\nBlue.".encode()))]
         ).json()
         assert alice.get(f"/api/v1/knowledge/jobs/{job['job_id']}/events").text.count("event: done") == 1
+        about = {"metadata": {"about": SECRET}}
+        assistant = alice.post(
+            "/assistants", json={"graph_id": "echo", "name": SECRET, "context": {"about": SECRET}, **about}
+        ).json()
+        assert alice.patch(f"/assistants/{assistant['assistant_id']}", json=about).json()["version"] == 2
+        cron = alice.post("/runs/crons", json={**CRON, "input": {"messages": [SECRET]}, **about}).json()
+        assert alice.put("/store/items", json={**ITEM, "value": {"about": SECRET}}).status_code == 204
         return Possessions(
             thread_id=chat["thread_id"],
             run_id=chat["run_id"],
@@ -106,6 +203,9 @@ def alices(attacked_server: Target) -> Possessions:
             document_id=document["document_id"],
             passage_id=found["passages"][0]["passage_id"],
             job_id=job["job_id"],
+            assistant_id=assistant["assistant_id"],
+            cron_id=cron["cron_id"],
+            checkpoint_id=alice.get(f"/threads/{chat['thread_id']}/state").json()["checkpoint_id"],
             key=key,
         )
 
@@ -151,7 +251,7 @@ def test_nobody_comes_in_without_a_token(target: Target, alices: Possessions, cr
         "basic": [("Authorization", f"Basic {base64.b64encode(f'alice:{ALICE}'.encode()).decode()}")],
         "two": [("Authorization", f"Bearer {ALICE}"), ("Authorization", f"Bearer {MALLORY}")],
         "long": [("Authorization", f"Bearer {'x' * 6000}")],
-        "in the address": [("Cookie", f"token={ALICE}"), ("X-Api-Key", ALICE)],
+        "in the address": [("Cookie", f"token={ALICE}"), ("Api-Key", ALICE)],
     }[credential]
     query = {"token": ALICE, "access_token": ALICE} if credential == "in the address" else {}
     address = target.stranger()
@@ -161,8 +261,14 @@ def test_nobody_comes_in_without_a_token(target: Target, alices: Possessions, cr
         path = template
         for kind in kinds_of(path):
             path = path.replace(f"{{{kind}}}", ids[kind])
+        body = BODIES[method, template]
+        asked = {
+            **body,
+            "headers": [*headers, *body.get("headers", {}).items()],
+            "params": {**query, **body.get("params", {})},
+        }
         with target.client(None, address=address) as nobody:
-            answer = nobody.request(method, path, headers=headers, params=query, **BODIES[method, template])
+            answer = nobody.request(method, path, **asked)
         refused(answer, 401)
         if not path.startswith("/v1/"):
             assert answer.headers["www-authenticate"] == "Bearer"
@@ -172,19 +278,24 @@ def test_nobody_comes_in_without_a_token(target: Target, alices: Possessions, cr
 def test_another_tenants_ids_are_not_found_on_any_route(
     target: Target, alices: Possessions, mallory: httpx.Client
 ) -> None:
+    own = mallory.post("/threads", json={}).json()["thread_id"]
     tried = 0
     for (method, template), body in BODIES.items():
+        if (method, template) in TOLD_OTHERWISE | set(NOBODYS):
+            continue
         kinds = [kind for kind in kinds_of(template) if kind not in SHARED]
-        for kind in kinds:
-            for value in alices.ids().values():  # also those of another kind
-                path = template.replace(f"{{{kind}}}", value)
+        for kind, value in itertools.product(kinds, alices.ids().values()):  # also those of another kind
+            ids = {**SHARED, **alices.ids(), kind: value}
+            for named in [ids] if len(kinds) == 1 or kind == "thread_id" else [ids, ids | {"thread_id": own}]:
+                path = template.format(**named)
                 answer = mallory.request(method, path, **body)
-                refused(answer, 404, *([422] if value == alices.passage_id else []))  # 422: it is no UUID
+                missing = 409 if template.endswith("/copy") else 404
+                refused(answer, missing, *([422] if value == alices.passage_id else []))  # 422: it is no UUID
                 assert SECRET not in answer.text
-                others = set(alices.ids().values()) - {value}
-                assert not [other for other in others if other in answer.text]
+                assert not [other for other in alices.ids().values() if other in answer.text and other not in path]
                 tried += 1
-    assert tried >= 90
+    assert tried >= 500
+    assert mallory.delete(f"/threads/{own}").status_code == 204
 
 
 def test_another_tenants_thread_in_a_body_is_not_found(alices: Possessions, mallory: httpx.Client) -> None:
@@ -198,9 +309,9 @@ def test_lists_counts_and_searches_show_nothing_of_another_tenant(alices: Posses
     for (method, template), body in BODIES.items():
         if method == "WEBSOCKET" or [kind for kind in kinds_of(template) if kind not in SHARED]:
             continue
-        path = template.replace("{model}", "answer")
+        path = template.format(**SHARED)
         answer = mallory.request(method, path, **body)
-        assert answer.status_code < 300, (path, answer.text)
+        assert answer.status_code < 300 or answer.status_code == NOBODYS.get((method, path)), (path, answer.text)
         shown = orjson.dumps(_without_the_question(answer.json())).decode() if _is_json(answer) else answer.text
         assert SECRET not in shown, path
         assert not [value for value in alices.ids().values() if value in shown], path

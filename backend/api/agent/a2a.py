@@ -165,18 +165,19 @@ class _Conversation:
 
     async def _subscribe(self) -> Response:
         params = TaskParams.model_validate(self._call.params)
-        only = await self._threads("read")
-        task, run = await self._service.subscribe(self._caller, self._assistant, _task_id(params), only=only)
+        task_id = _task_id(params)
+        only = await self._threads("read", task_id.thread_id)
+        task, run = await self._service.subscribe(self._caller, self._assistant, task_id, only=only)
         return self._events([task], task.task_id, run)
 
     async def _task(self, *, cancels: bool) -> Response:
         params = TaskParams.model_validate(self._call.params)
-        scope = _scope(self._request)
-        only = await self._threads("update" if cancels else "read")
+        scope, task_id = _scope(self._request), _task_id(params)
+        only = await self._threads("update" if cancels else "read", task_id.thread_id)
         if cancels:
-            task = await self._service.cancel(self._caller, self._assistant, _task_id(params), only=only)
+            task = await self._service.cancel(self._caller, self._assistant, task_id, only=only)
         else:
-            task = await self._service.get(self._caller, self._assistant, _task_id(params), scope=scope, only=only)
+            task = await self._service.get(self._caller, self._assistant, task_id, scope=scope, only=only)
         return self._success(self._wire.task(task, history_length=params.history_length))
 
     async def _list(self) -> Response:
@@ -217,7 +218,7 @@ class _Conversation:
                 raise not_found(body.task_id)
         context_id = _context(body.context_id)
         container = container_of(self._request)
-        only = None if task_id is None else await self._threads("read")
+        only = None if task_id is None else await self._threads("read", task_id.thread_id)
         asked = await self._service.ask(
             self._caller,
             self._assistant,
@@ -257,8 +258,8 @@ class _Conversation:
     def _follow(self, task_id: TaskId, run: Run) -> AsyncIterator[list[TaskEvent]]:
         return self._service.follow(self._caller, self._assistant, task_id, run)
 
-    async def _threads(self, action: str) -> Filters:
-        return await authorize(self._request, "threads", action, {"metadata": {}})
+    async def _threads(self, action: str, thread_id: UUID | None = None) -> Filters:
+        return await authorize(self._request, "threads", action, {"thread_id": thread_id, "metadata": {}})
 
     def _success(self, result: Any) -> Response:
         return reply(success(self._call.id, result))

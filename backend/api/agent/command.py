@@ -69,7 +69,7 @@ class Commands:
 
     async def _respond(self, params: Any) -> Result:
         given = RespondParams.model_validate(params)
-        last = await self._service.settled(self._principal, self._thread_id)
+        last = await self._service.settled(self._principal, self._thread_id, only=await self._reading())
         if last is None:
             raise unknown_interrupt(given.responses[0].interrupt_id)
         asked = await self._asked(given.body(last.request.assistant_id or last.request.agent), "create_run")
@@ -81,14 +81,16 @@ class Commands:
         given = InjectParams.model_validate(params)
         if given.namespace:
             raise CommandError("not_supported", "Only the root graph can be told something.")
-        run = await self._service.active(self._principal, self._thread_id)
+        run = await self._service.active(self._principal, self._thread_id, only=await self._reading())
         asked = await self._asked(given.body(run.request.assistant_id or run.request.agent), "create_run")
         await self._service.inject(self._principal, self._thread_id, asked.request, only=asked.only)
         return {}
 
     async def _fork(self, params: Any) -> Result:
         given = ForkParams.model_validate(params)
-        last = await self._service.forked(self._principal, self._thread_id, given.checkpoint_id)
+        last = await self._service.forked(
+            self._principal, self._thread_id, given.checkpoint_id, only=await self._reading()
+        )
         asked = await self._asked(given.body(last.request.assistant_id or last.request.agent), "update")
         run = await self._service.fork(
             self._principal, self._thread_id, given.checkpoint_id, asked.request, only=asked.only
