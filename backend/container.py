@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -51,6 +52,7 @@ from backend.service.mcp import McpService
 from backend.service.run import RunService
 from backend.service.run_header import configurable_headers
 from backend.service.run_ledger import RunLedger
+from backend.service.run_priority import RunPriority, load_priority
 from backend.service.run_request import RunStarter
 from backend.service.run_webhook import RunWebhook
 from backend.service.run_worker import RunWorker
@@ -103,7 +105,9 @@ def _thread_ttl(config: "ThreadTtlConfig | None") -> TtlRule | None:
 def _sweeps(projects: "ServedProjects", threads: ThreadService, store: StoreService) -> list[tuple[float, Sweep]]:
     thread_ttl, store_ttl = projects.checkpointer.ttl, projects.store.ttl
     every = [config and config.sweep_interval_minutes for config in (thread_ttl, store_ttl)]
-    return [((every[0] or 1) * 60, threads.sweep_all), ((every[1] or 1) * 60, store.sweep)]
+    limit = thread_ttl and thread_ttl.sweep_limit
+    sweep_threads: Sweep = partial(threads.sweep, limit) if limit else threads.sweep_all
+    return [((every[0] or 1) * 60, sweep_threads), ((every[1] or 1) * 60, store.sweep)]
 
 
 def _store_ttl(config: "StoreTtlConfig | None") -> StoreTtl:
@@ -263,7 +267,15 @@ class Container(containers.DeclarativeContainer):
         on_state_update=providers.Singleton(_state_updates, event_log),
     )
     store_service = providers.Singleton(StoreService, database, graph_store, clock)
-    run_service = providers.Singleton(RunService, database, run_ledger, run_worker, run_executor, event_log, clock)
+    run_priority = providers.Singleton(
+        RunPriority,
+        providers.Singleton(load_priority, projects.provided.priority),
+        database,
+        graph_registry.provided.names,
+    )
+    run_service = providers.Singleton(
+        RunService, database, run_ledger, run_worker, run_executor, event_log, clock, run_priority
+    )
     thread_service = providers.Singleton(
         ThreadService,
         database,

@@ -5,10 +5,11 @@ import gc
 gc.disable()  # what imports make stays; looking through it again and again is a fifth of the start
 
 import asyncio
+import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -17,8 +18,9 @@ import socketio
 import uvicorn
 from fastapi import FastAPI
 from loguru import logger
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from backend.api import problem
 from backend.api.agent.custom_app import CustomApp, compose, cors_options, describe, prefixed
@@ -26,6 +28,7 @@ from backend.api.agent.router import hot_routes
 from backend.api.agent.router import router as agent_router
 from backend.api.health import router as health_router
 from backend.api.hot_path import HotPath
+from backend.api.http_protocol import HeadWithBody
 from backend.api.openai.router import router as openai_router
 from backend.api.page import router as page_router
 from backend.api.socket.namespace import build_socket_server, close_socket_server
@@ -37,7 +40,7 @@ from backend.config.logging import flush_logging, setup_logging
 from backend.config.setting import LOOPBACK, SettingError, Settings, load_settings
 from backend.container import Container
 from backend.core.error import DomainError, InvalidGraph
-from backend.core.graph.project import CorsConfig
+from backend.core.graph.project import CorsConfig, HttpConfig
 from backend.core.loopback import close_loopback, install_loopback, open_loopback
 from backend.database.migrate import migrate
 from backend.dto.principal import DEFAULT_TENANT
@@ -47,6 +50,7 @@ from backend.middleware.custom_auth import CustomAuthMiddleware
 from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.openai_error import OpenAIErrorMiddleware
 from backend.middleware.tracking import TrackingMiddleware
+from backend.service.run_header import configurable_headers
 
 gc.freeze()  # or the first collection would do at once what was put off
 gc.enable()
@@ -68,6 +72,8 @@ KEEP_ALIVE_SECONDS = 75
 PING_SECONDS = 10
 STALL_MILLISECONDS = 30_000
 """After which the kernel gives up a connection whose peer takes nothing."""
+SPARE_THREADS = 32
+"""Beyond one for each run that may execute at once."""
 SHUTDOWN_MARGIN = 5
 """Seconds beyond the drain time in which open connections must have ended."""
 
@@ -121,7 +127,13 @@ def create_asgi(app: FastAPI) -> ASGIApp:
         options = {**(options or {}), "allow_origin_regex": LOOPBACK_ORIGIN}
     if options is not None:
         whole = CORSMiddleware(whole, **options)
-    return prefixed(AgentDoorMiddleware(OpenAIErrorMiddleware(TrackingMiddleware(whole))), http)
+    return prefixed(AgentDoorMiddleware(OpenAIErrorMiddleware(TrackingMiddleware(whole, _logged(http)))), http)
+
+
+def _logged(http: HttpConfig) -> Callable[[Scope], Mapping[str, str]] | None:
+    """Return what gives the headers of a request that are logged; none without the project's word."""
+    config = http.logging_headers
+    return None if config is None else lambda scope: configurable_headers(Headers(scope=scope), config)
 
 
 def _door(container: Container) -> Callable[[ASGIApp], ASGIApp]:
@@ -142,8 +154,10 @@ def _door(container: Container) -> Callable[[ASGIApp], ASGIApp]:
         return lambda app: CustomAuthMiddleware(app, auth, config, public=public, studio=studio)
     if settings.auth_mode == "custom":
         raise InvalidGraph("AUTH_MODE=custom needs a langgraph.json with auth.path (GRAPH_CONFIG).")
+    cors = container.projects().http.cors
+    origins = (*settings.cors_origins, *(() if cors is None else cors.allow_origins))
     return lambda app: BearerTokenAuthMiddleware(
-        app, container.authenticator(), docs_public=settings.docs_public, cors_origins=settings.cors_origins
+        app, container.authenticator(), docs_public=settings.docs_public, cors_origins=origins
     )
 
 
@@ -169,6 +183,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         ingest = container.ingest_service()
         await _open(stack, ingest)
         await asyncio.to_thread(container.access_control)  # it imports what a project names
+        await asyncio.to_thread(container.run_priority)  # this too
         await container.assistant_service().open()
         await stack.enter_async_context(container.webhook_service())
         await stack.enter_async_context(container.run_worker())  # opened late, drained early
@@ -217,17 +232,24 @@ class Server(uvicorn.Server):
 
 def serve(settings: Settings) -> int:
     """Serve until told to stop (SIGINT, SIGTERM); return the exit code of the process."""
-    from backend.core.sturdy_loop import SturdyLoop
+    from backend.core.sturdy_loop import SturdyLoop, left_behind
 
     setup_logging(settings)
+    threads = settings.run_concurrency + SPARE_THREADS
     try:
-        return asyncio.run(_serve(settings), loop_factory=SturdyLoop)
+        code = asyncio.run(_serve(settings), loop_factory=lambda: SturdyLoop(threads))
+        stuck = len(left_behind())
+        if stuck:
+            logger.warning("{count} threads do not come to an end and are left behind", count=stuck)
     finally:
         flush_logging()
+    if stuck:
+        os._exit(code)  # everything is closed
+    return code
 
 
 async def _serve(settings: Settings) -> int:
-    from backend.core.sturdy_loop import outliving_exits
+    from backend.core.sturdy_loop import outliving_exits, watch_for_blocking
 
     container = Container(settings=settings)
     try:
@@ -241,7 +263,7 @@ async def _serve(settings: Settings) -> int:
         host=settings.host,
         port=settings.port,
         lifespan="off",
-        http="httptools",
+        http=HeadWithBody,
         ws="websockets-sansio",
         ws_max_size=settings.max_message_bytes,
         ws_ping_interval=PING_SECONDS,
@@ -264,7 +286,11 @@ async def _serve(settings: Settings) -> int:
     try:
         with _stopping(app, server), outliving_exits():
             async with lifespan(app):
-                await server.serve(sockets=[listener])
+                watch = asyncio.create_task(watch_for_blocking(), name="loop-watch")
+                try:
+                    await server.serve(sockets=[listener])
+                finally:
+                    watch.cancel()
     except DomainError as error:
         logger.error("the server cannot start: {reason}", reason=error.detail)
         return 1

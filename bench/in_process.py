@@ -63,7 +63,7 @@ def scenarios(saver: AsyncSqliteSaver) -> dict[str, Once]:
         modes: Any = ["messages", "values"]
         kinds = [kind async for kind, _ in kept["rag"].astream(QUESTION, thread(), stream_mode=modes)]
         assert kinds.count("messages") >= WORDS["rag"]
-        return {"events": len(kinds)}
+        return {"events": kinds.count("messages")}
 
     return {
         "stateless": stateless,

@@ -18,25 +18,25 @@ class Measured:
     scenario: str
     count: int
     at_once: int
-    rounds: int = 5
+    rounds: int = 9
     warm: int = 1
     """Rounds before those that count."""
     is_chat: bool = False
 
 
 SCENARIOS = {
-    "stateless": Measured("stateless", 1000, 16),
-    "one": Measured("stateless", 300, 1),
-    "thread": Measured("new thread", 400, 16),
-    "tokens": Measured("tokens", 160, 8),
-    "first": Measured("tokens", 60, 1),
-    "rag": Measured("rag", 120, 8),
-    "conversation": Measured("conversation", 16, 8),
-    "slow-50": Measured("slow", 50, 50, rounds=2),
-    "slow-500": Measured("slow", 500, 500, rounds=1),
-    "slow-1000": Measured("slow", 1000, 1000, rounds=1),
-    "chat": Measured("stateless", 600, 16, rounds=3, is_chat=True),
-    "chat-thread": Measured("new thread", 300, 16, rounds=3, is_chat=True),
+    "stateless": Measured("stateless", 500, 16),
+    "one": Measured("stateless", 150, 1),
+    "thread": Measured("new thread", 200, 16),
+    "tokens": Measured("tokens", 80, 8),
+    "first": Measured("tokens", 30, 1),
+    "rag": Measured("rag", 60, 8),
+    "conversation": Measured("conversation", 8, 8, rounds=7),
+    "slow-50": Measured("slow", 50, 50, rounds=2, warm=0),
+    "slow-500": Measured("slow", 500, 500, rounds=1, warm=0),
+    "slow-1000": Measured("slow", 1000, 1000, rounds=1, warm=0),
+    "chat": Measured("stateless", 400, 16, rounds=3, is_chat=True),
+    "chat-thread": Measured("new thread", 200, 16, rounds=3, is_chat=True),
     "chat-tokens": Measured("tokens", 80, 8, rounds=3, is_chat=True),
     "chat-rag": Measured("rag", 80, 8, rounds=3, is_chat=True),
 }

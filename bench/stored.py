@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from bench.scenario import INPUT
 from bench.side import Door, measured_graphs, server
 
 FEW, MANY = 100, 10_000
-ROUNDS, ASKED = 5, 60
+ASKED, WARM = 200, 20
 OWNERS = 50
 SAID = {"type": "human", "content": "x" * 200, "id": "1"}
 ASKS: dict[str, tuple[str, Any]] = {
@@ -35,7 +36,7 @@ ASKS: dict[str, tuple[str, Any]] = {
 
 
 async def stored_threads(folder: Path) -> Table:
-    """Ask two servers, one with few threads and one with many, in turns."""
+    """Ask two servers, one with few threads and one with many, in turns; return the medians."""
     table = Table(
         *("p50", f"{FEW} threads", f"{MANY:,} threads", "÷", "must", "aim", "reached"),
         title="Stored threads",
@@ -44,16 +45,19 @@ async def stored_threads(folder: Path) -> Table:
     folders = {count: folder / f"stored_{count}" for count in (FEW, MANY)}
     for count, one in folders.items():
         await fill(one / "data", count)
-    async with (
-        server(folders[FEW], {}, **measured_graphs()) as few,
-        server(folders[MANY], {}, **measured_graphs()) as many,
-    ):
-        on = [await _talked(door) for door in (few, many)]
+    async with AsyncExitStack() as stack:
+        few, many = [await stack.enter_async_context(server(one, {}, **measured_graphs())) for one in folders.values()]
+        sides = [
+            (count, await stack.enter_async_context(Client(door.port)), await _talked(door))
+            for count, door in ((FEW, few), (MANY, many))
+        ]
         for name, (path, body) in ASKS.items():
             times: dict[int, list[float]] = {FEW: [], MANY: []}
-            for _ in range(ROUNDS):
-                for count, door, thread in ((FEW, few, on[0]), (MANY, many, on[1])):
-                    times[count] += await _asked(door, path.format(thread=thread), body, count)
+            for number in range(ASKED + WARM):
+                for count, client, thread in sides:
+                    took = await _asked(client, path.format(thread=thread), body, count)
+                    if number >= WARM:
+                        times[count].append(took)
             left, right = (statistics.median(found) * 1000 for found in times.values())
             ratio = right / left
             reached = "aim" if ratio <= 1.1 and right <= 1 else "must" if ratio <= 1.5 else "short"
@@ -96,17 +100,15 @@ async def _talked(door: Door) -> str:
     return thread
 
 
-async def _asked(door: Door, path: str, body: Any, count: int) -> list[float]:
-    times = []
-    async with Client(door.port) as client:
-        for _ in range(ASKED):
-            began = time.perf_counter()
-            status, answer = await client.post(path, body)
-            times.append(time.perf_counter() - began)
-            assert status == 200, answer
-            found = orjson.loads(answer)
-            if path.endswith("/count"):
-                assert found == (2 if body else count + 1), found
-            else:
-                assert len(found) == (2 if "metadata" in body else 10), len(found)
-    return times
+async def _asked(client: Client, path: str, body: Any, count: int) -> float:
+    """Ask once; return the seconds it took."""
+    began = time.perf_counter()
+    status, answer = await client.post(path, body)
+    took = time.perf_counter() - began
+    assert status == 200, answer
+    found = orjson.loads(answer)
+    if path.endswith("/count"):
+        assert found == (2 if body else count + 1), found
+    else:
+        assert len(found) == (2 if "metadata" in body else 10), len(found)
+    return took

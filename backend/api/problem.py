@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from backend.core.error import DomainError
 from backend.core.problem import document, problem
+from backend.core.run.wire import dumps
 from backend.schema.problem import MEDIA_TYPE, headers, problems
 
 __all__ = ["install", "problem", "problems"]
@@ -93,7 +93,7 @@ async def _unknown_error(request: Request, error: Exception) -> Response:
 
 
 def _answer(made: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    body = orjson.dumps(made, default=str)
+    body = dumps(made)  # whatever stands in it, such as half a character of what was asked for
     return Response(body, made["status"], headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 

@@ -27,6 +27,9 @@ one place where one of these becomes an RFC 9457 problem document.
 
 from typing import Any, ClassVar
 
+MAX_DETAIL = 5000
+"""Most characters of what is told of a failure."""
+
 
 class DomainError(Exception):
     """An expected failure: `detail` is for the person who asked, `members` are machine-readable extras."""
@@ -36,6 +39,8 @@ class DomainError(Exception):
     title: ClassVar[str] = "Error"
 
     def __init__(self, detail: str, **members: Any) -> None:
+        if len(detail) > MAX_DETAIL:  # it quotes what was sent
+            detail = f"{detail[:MAX_DETAIL]}…"
         super().__init__(detail)
         self.detail = detail
         self.members = members
@@ -120,6 +125,7 @@ class AgentNotFound(NotFound):
     slug, title = "agent-not-found", "No such agent"
 
     def __init__(self, name: str, known: list[str]) -> None:
+        name = name[:100]  # it may be anything
         super().__init__(f"There is no agent {name!r}. There are: {', '.join(known)}.", agent=name)
 
 

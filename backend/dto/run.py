@@ -71,6 +71,11 @@ class RunRequest:
     """Whether an answer to an interrupt that does not wait fails the run."""
     temporary: bool = False
     """Whether its thread was made for it alone and goes with it."""
+    priority: int = 0
+    """Of the runs that wait for a place, the least begins first (`dto/priority.py`)."""
+    fairness: str | None = None
+    """The group that takes turns with the others of the same priority; None for that of all who have none."""
+
     @property
     def kept(self) -> bool:
         """Whether the store keeps its events, so that readers can come back after a restart."""
@@ -99,6 +104,8 @@ class Run:
     start_at: datetime | None = None
     """Before this moment it does not begin."""
     ended_at: datetime | None = None
+    cancel_reason: str | None = None
+    """Why it was asked to stop, where that was said."""
 
     @property
     def ended(self) -> bool:

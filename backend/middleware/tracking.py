@@ -9,6 +9,7 @@
 
 import re
 import time
+from collections.abc import Callable, Mapping
 
 from loguru import logger
 from starlette.requests import ClientDisconnect
@@ -30,8 +31,10 @@ _QUIET_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 class TrackingMiddleware:
     """Puts `request_id` into `scope["state"]`, a fresh dictionary for each request."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, logged: Callable[[Scope], Mapping[str, str]] | None = None) -> None:
+        """`logged` gives the headers of a request that its log line has (`http.logging_headers` of a project)."""
         self.app = app
+        self._logged = logged
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -86,6 +89,7 @@ class TrackingMiddleware:
                     seconds=round(time.perf_counter() - began, 6),
                     first_byte=None if first_byte is None else round(first_byte, 6),
                     tenant_id=principal.tenant_id if principal is not None else None,
+                    **({} if self._logged is None else {"headers": self._logged(scope)}),
                 )
 
 

@@ -7,7 +7,7 @@ the current one: a zombie's checkpoint would become the head of the thread.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import random
 from typing import Any, Protocol, cast
@@ -196,6 +196,11 @@ class Checkpointer(BaseCheckpointSaver[str]):
         saver._loop = asyncio.get_running_loop()
         saver._thread = threading.get_ident()
         return saver
+
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> "Checkpointer":
+        """Return this saver: a graph's types are known to its serializer, and a copy would not share its state."""
+        del extra_allowlist
+        return self
 
     def _key(self, thread_id: object) -> str:
         """The thread's name in the file. Ids hold no colon where they come from us (they are UUIDs)."""

@@ -58,6 +58,7 @@ class RunRepository:
                 "losses": 0,
                 "request": run.request,
                 "cancel_action": None,
+                "cancel_reason": None,
                 "idempotency_key": idempotency_key,
                 "idempotency_hash": idempotency_hash,
                 "result": None,
@@ -143,12 +144,14 @@ class RunRepository:
         action: CancelAction | None = rows[0][0]
         return action
 
-    def end_waiting(self, run_id: UUID, status: RunStatus, result: dict[str, Any], now: datetime) -> None:
+    def end_waiting(
+        self, run_id: UUID, status: RunStatus, result: dict[str, Any], now: datetime, reason: str | None = None
+    ) -> None:
         """End a run that is queued or pending."""
-        self._update(run_id, status=status, result=result, updated_at=now, ended_at=now)
+        self._update(run_id, status=status, result=result, cancel_reason=reason, updated_at=now, ended_at=now)
 
-    def request_cancel(self, run_id: UUID, action: CancelAction, now: datetime) -> None:
-        self._update(run_id, cancel_action=action, updated_at=now)
+    def request_cancel(self, run_id: UUID, action: CancelAction, now: datetime, reason: str | None = None) -> None:
+        self._update(run_id, cancel_action=action, cancel_reason=reason, updated_at=now)
 
     def release(self, run_id: UUID, attempt: int, now: datetime) -> bool:
         """Give a running run back, to be begun again; whether this attempt still held it."""
@@ -253,4 +256,5 @@ def _run(row: Row[Any]) -> Run:
         updated_at=row.updated_at,
         start_at=row.start_at,
         ended_at=row.ended_at,
+        cancel_reason=row.cancel_reason,
     )

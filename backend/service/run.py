@@ -17,10 +17,12 @@ from backend.core.run.executor import RunExecutor
 from backend.database.base import Database
 from backend.dto.event import START, Cursor, Event, ThreadCursor
 from backend.dto.principal import Principal
+from backend.dto.priority import PrioritySettings
 from backend.dto.run import CancelAction, IfMissing, Run, RunRequest, RunStatus
 from backend.repository.run import AllRuns, RunRepository
 from backend.repository.thread import ThreadRepository
 from backend.service.run_ledger import Cancelled, RunLedger
+from backend.service.run_priority import RunPriority
 from backend.service.run_worker import RunWorker
 from backend.util.containment import Filters, passes
 from backend.util.id_generator import new_id
@@ -42,6 +44,7 @@ class RunService:
         executor: RunExecutor,
         log: EventLog,
         clock: Callable[[], datetime],
+        priority: RunPriority | None = None,
     ) -> None:
         self._database = database
         self._ledger = ledger
@@ -49,6 +52,7 @@ class RunService:
         self._executor = executor
         self._log = log
         self._clock = clock
+        self._priority = priority
 
     async def start(
         self,
@@ -61,25 +65,32 @@ class RunService:
         after_seconds: float = 0,
         only: Filters = None,
         temporary: bool = False,
+        cron_id: str | None = None,
     ) -> Run:
         """Make a run, on a new thread when none is given; it is durable when this returns.
 
         The same `idempotency_key` with the same request gives the same run again. `if_missing` says whether a thread
         that is not there is made; a thread that does not pass `only` is not there. A `temporary` run takes its thread
-        with it when it ends.
+        with it when it ends. `cron_id` is the cron that asks.
 
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph: it could not begin.
             Invalid: the input cannot be stored.
             ThreadNotFound, ThreadBusy, NotInterrupted: the thread does not allow it.
             IdempotencyConflict: the key was used with another request.
+            Refused, UpstreamFailed, UpstreamTimeout: the project's priority handler did not let it.
         """
         if temporary:
             request = replace(request, temporary=True)
         await self._check(request)
+        settings: PrioritySettings | None = None
+        if self._priority is not None and self._priority.enabled:
+            settings = await self._priority.settings(
+                principal, request, thread_id=thread_id, if_missing=if_missing, only=only, cron_id=cron_id
+            )
         start_at = self._clock() + timedelta(seconds=after_seconds) if after_seconds > 0 else None
         return await self._worker.whole(
-            self._start(principal, request, thread_id, idempotency_key, None, if_missing, start_at, only)
+            self._start(principal, request, thread_id, idempotency_key, None, if_missing, start_at, only, settings)
         )
 
     async def _start(
@@ -92,6 +103,7 @@ class RunService:
         if_missing: IfMissing = "reject",
         start_at: datetime | None = None,
         only: Filters = None,
+        settings: PrioritySettings | None = None,
     ) -> Run:
         with self._worker.room() as begin:
             created = await self._ledger.create(
@@ -104,6 +116,7 @@ class RunService:
                 if_missing=if_missing,
                 start_at=start_at,
                 only=only,
+                settings=settings,
             )
             if not created.new:
                 return created.run
@@ -124,14 +137,14 @@ class RunService:
         return await self._database.read(lambda connection: RunRepository(connection, principal.tenant_id).get(run_id))
 
     async def find(self, principal: Principal, run_id: UUID) -> Run:
-        """Return a run as `get` does; also one that is kept nowhere and lives here.
+        """Return a run as `get` does; also one that is kept nowhere and lives here, or did a moment ago.
 
         Raises:
             RunNotFound: no such run, or another tenant's.
         """
-        run = self._worker.detached(run_id)
-        if run is not None and run.tenant_id == principal.tenant_id:
-            return run
+        channel = self._log.find(principal.tenant_id, run_id)
+        if channel is not None and channel.run is not None:
+            return channel.run
         return await self.get(principal, run_id)
 
     async def figures(self) -> dict[str, dict[str, float]]:
@@ -160,21 +173,23 @@ class RunService:
         if thread is None or not passes(thread.metadata, only):
             raise RunNotFound(run.run_id)
 
-    async def cancel(self, principal: Principal, run_id: UUID, action: CancelAction = "interrupt") -> Run:
+    async def cancel(
+        self, principal: Principal, run_id: UUID, action: CancelAction = "interrupt", *, reason: str | None = None
+    ) -> Run:
         """Ask a run to stop; `rollback` also takes back what it did to its thread.
 
         Raises:
             RunNotFound: no such run, or another tenant's.
             RunEnded: it is over.
         """
-        return await self._worker.whole(self._cancel(principal, run_id, action))
+        return await self._worker.whole(self._cancel(principal, run_id, action, reason))
 
-    async def _cancel(self, principal: Principal, run_id: UUID, action: CancelAction) -> Run:
+    async def _cancel(self, principal: Principal, run_id: UUID, action: CancelAction, reason: str | None) -> Run:
         run = self._worker.detached(run_id)
         if run is not None and run.tenant_id == principal.tenant_id:
             self._worker.stop(run_id)
             return run
-        cancelled: Cancelled = await self._ledger.cancel(principal, run_id, action)
+        cancelled: Cancelled = await self._ledger.cancel(principal, run_id, action, reason)
         if cancelled.running:
             self._worker.stop(run_id)
         else:

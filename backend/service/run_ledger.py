@@ -33,12 +33,14 @@ from backend.core.run.executor import Outcome
 from backend.database.base import Database
 from backend.dto.event import Cursor, Event
 from backend.dto.principal import Principal
+from backend.dto.priority import PrioritySettings
 from backend.dto.run import CancelAction, IfMissing, Run, RunRequest, RunStatus
 from backend.dto.thread import Thread, ThreadStatus, TtlRule
 from backend.repository.checkpoint import Checkpointer
 from backend.repository.run import AllRuns, RunRepository
 from backend.repository.run_event import EventBatch, RunEventRepository
 from backend.repository.thread import ThreadRepository
+from backend.repository.thread_priority import ThreadPriorityRepository
 from backend.repository.usage import UsageRepository
 from backend.service.run_webhook import RunWebhook
 from backend.util.containment import Filters, passes, plain_filters
@@ -52,6 +54,7 @@ class Created:
     run: Run
     new: bool = True
     new_thread: bool = False
+    """Whether its thread has no checkpoint."""
     stop: Run | None = None
     """The thread's running run, which this one asks to stop."""
     ended: tuple[Run, ...] = ()
@@ -124,12 +127,13 @@ class RunLedger:
         if_missing: IfMissing = "reject",
         start_at: datetime | None = None,
         only: Filters = None,
+        settings: PrioritySettings | None = None,
     ) -> Created:
         """Make a run; without a thread, on a new one. `begin` makes it running at once if nothing is before it.
 
         `answers` is the run whose interrupt this one answers: it must be the thread's last. `if_missing` says whether
         a thread that is not there is made; before `start_at` the run does not begin; a thread that does not pass
-        `only` is not there.
+        `only` is not there. The thread keeps `settings`, if it has none yet, and the run is made with what it has.
 
         Raises:
             ThreadNotFound: no such thread.
@@ -152,13 +156,14 @@ class RunLedger:
             thread = None if thread_id is None else threads.find(thread_id, lock=True)
             if thread is not None and not passes(thread.metadata, only):
                 raise ThreadNotFound(thread_id)
-            new = thread is None
+            empty = thread is None
             on = thread_id or new_id()
             asked = request
             if thread is None:
                 if thread_id is not None and if_missing == "reject":
                     raise ThreadNotFound(thread_id)
-                metadata = {**_named(request), **_owned(only)}
+                given = request.metadata if request.dialect != "chat" else {}
+                metadata = {**given, **_named(request), **_owned(only)}
                 config = _config(None, request)
                 ttl = None if self._default_ttl is None else self._default_ttl.since(now)
                 threads.insert(Thread(on, tenant, "busy", request.agent, metadata, now, now, config=config, ttl=ttl))
@@ -166,10 +171,17 @@ class RunLedger:
                 room = self._make_room(connection, thread, request, now)
                 if answers is not None and [last.run_id for last in runs.list(on, limit=1)] != [answers]:
                     raise NotInterrupted(on)
+                saver = Checkpointer(self._database, tenant_id=tenant)
+                empty = thread.agent is None and saver.head_in(connection, on) is None
                 asked = _with_config_of(thread, request)
                 threads.begin_run(
                     thread, now, agent=request.agent, metadata=_named(request), config=_config(thread, request)
                 )
+            if settings is not None:
+                held = settings
+                if not request.temporary:
+                    held = ThreadPriorityRepository(connection, tenant).keep(on, settings)
+                asked = replace(asked, priority=held.priority, fairness=held.fairness)
             later = start_at is not None and start_at > now
             begins = begin and not room.taken and not later
             run = Run(
@@ -187,7 +199,7 @@ class RunLedger:
                 start_at=start_at if later else None,
             )
             runs.insert(run, idempotency_key, digest)
-            return Created(run, new_thread=new, stop=room.stop, ended=room.ended)
+            return Created(run, new_thread=empty, stop=room.stop, ended=room.ended)
 
         try:
             return await self._database.write(work)
@@ -216,10 +228,17 @@ class RunLedger:
             lambda connection: RunRepository(connection, run.tenant_id).claim(run.run_id, now)
         )
 
-    async def finish(self, run: Run, outcome: Outcome, events: Sequence[Event] = ()) -> Run | None:
+    async def finish(
+        self,
+        run: Run,
+        outcome: Outcome,
+        events: Sequence[Event] = (),
+        save: Callable[[Connection], None] | None = None,
+    ) -> Run | None:
         """End an attempt's run with its last events and its usage; return the thread's next run, now pending.
 
-        A run that was to be rolled back leaves nothing: no checkpoint and no row.
+        `save` keeps the checkpoints that are not kept yet. A run that was to be rolled back leaves nothing: no
+        checkpoint and no row.
 
         Raises:
             Fenced: the attempt is not the current one, or the run has ended.
@@ -230,6 +249,8 @@ class RunLedger:
             ThreadRepository(connection, run.tenant_id).lock(run.thread_id)
             runs = RunRepository(connection, run.tenant_id)
             asked = runs.finish(run.run_id, run.attempt, outcome.status, outcome.result, now)
+            if save is not None:
+                save(connection)
             rolled_back = asked == "rollback" and outcome.status == "interrupted"
             if rolled_back:
                 self._roll_back(connection, run)
@@ -257,7 +278,9 @@ class RunLedger:
             self._webhook.wake(run)
         return following
 
-    async def cancel(self, principal: Principal, run_id: UUID, action: CancelAction) -> Cancelled:
+    async def cancel(
+        self, principal: Principal, run_id: UUID, action: CancelAction, reason: str | None = None
+    ) -> Cancelled:
         """Ask a run to stop: one that waits ends at once, one that runs is to be stopped by who runs it.
 
         Raises:
@@ -275,9 +298,9 @@ class RunLedger:
             if run.ended:
                 raise RunEnded(run_id, run.status)
             if run.status == "running":
-                runs.request_cancel(run_id, action, now)
-                return Cancelled(replace(run, cancel_action=action), running=True)
-            ended = self._end_waiting(connection, run, action, now)
+                runs.request_cancel(run_id, action, now, reason)
+                return Cancelled(replace(run, cancel_action=action, cancel_reason=reason), running=True)
+            ended = self._end_waiting(connection, run, action, now, reason)
             following = None
             if run.status == "pending":
                 following = self._hand_over(connection, run, self._left(connection, run), now)
@@ -363,12 +386,14 @@ class RunLedger:
             return _Room(taken=True, stop=replace(active, cancel_action=action), ended=ended)
         return _Room(ended=ended)
 
-    def _end_waiting(self, connection: Connection, run: Run, action: CancelAction, now: datetime) -> Run:
+    def _end_waiting(
+        self, connection: Connection, run: Run, action: CancelAction, now: datetime, reason: str | None = None
+    ) -> Run:
         """End a run that was not begun."""
         if action == "rollback":
             RunRepository(connection, run.tenant_id).delete(run.run_id)
             return replace(run, status="interrupted", result=_cancelled(run))
-        return self._end_without_attempt(connection, run, "interrupted", last_name(run), _cancelled(run), now)
+        return self._end_without_attempt(connection, run, "interrupted", last_name(run), _cancelled(run), now, reason)
 
     def _give_up(self, connection: Connection, run: Run, losses: int, now: datetime) -> Run:
         """End a run whose server died."""
@@ -411,13 +436,19 @@ class RunLedger:
 
     @staticmethod
     def _end_without_attempt(
-        connection: Connection, run: Run, status: RunStatus, name: str, result: dict[str, Any], now: datetime
+        connection: Connection,
+        run: Run,
+        status: RunStatus,
+        name: str,
+        result: dict[str, Any],
+        now: datetime,
+        reason: str | None = None,
     ) -> Run:
         """End a run that nobody executes; its last event is the only one of an attempt that was never begun."""
-        RunRepository(connection, run.tenant_id).end_waiting(run.run_id, status, result, now)
+        RunRepository(connection, run.tenant_id).end_waiting(run.run_id, status, result, now, reason)
         event = Event(Cursor(run.attempt + 1, 1), name, encode(result))
         RunEventRepository(connection, run.tenant_id).add(EventBatch(run.run_id, run.attempt + 1, 1, [event]))
-        return replace(run, status=status, result=result)
+        return replace(run, status=status, result=result, cancel_reason=reason)
 
     @staticmethod
     def _hand_over(

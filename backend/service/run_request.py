@@ -34,7 +34,8 @@ class CommandBody(BaseModel):
     @classmethod
     def _places(cls, goto: Any) -> Any:
         for one in goto if isinstance(goto, list) else [goto]:
-            if one is not None and not isinstance(one, str) and not (isinstance(one, dict) and "node" in one):
+            node = one.get("node") if isinstance(one, dict) else one
+            if one is not None and not isinstance(node, str):
                 raise ValueError("goto is a node's name, {node, input}, or a list of these")
         return goto
 
@@ -229,6 +230,7 @@ class RunStarter:
         only: Filters = None,
         only_assistants: Filters = None,
         idempotency_key: str | None = None,
+        cron_id: str | None = None,
     ) -> Run:
         """Start a run; without a thread on one of its own, which goes with it unless `on_completion` is `keep`.
 
@@ -251,6 +253,7 @@ class RunStarter:
             only=only,
             idempotency_key=idempotency_key,
             temporary=thread_id is None and body.on_completion != "keep",
+            cron_id=cron_id,
         )
 
     async def start_cron(
@@ -270,7 +273,7 @@ class RunStarter:
         metadata = dict(body.metadata or {})
         only: Filters = None
         if self._access.enabled:
-            value = {"thread_id": thread_id, "assistant_id": body.assistant_id, "metadata": metadata}
+            value: dict[str, Any] = {"thread_id": thread_id, "assistant_id": body.assistant_id, "metadata": metadata}
             only = await self._access.check(principal, "threads", "create_run", value)
             metadata = value["metadata"]
         return await self.start(
@@ -281,6 +284,7 @@ class RunStarter:
             metadata=metadata,
             only=only,
             idempotency_key=idempotency_key,
+            cron_id=metadata.get("cron_id"),
         )
 
 

@@ -23,8 +23,8 @@ def run_wire(run: Run) -> dict[str, Any]:
         "multitask_strategy": request.multitask_strategy,
         "langsmith_session_name": (request.tracer or {}).get("project_name"),
     }
-    if run.cancel_action is not None:
-        shown["cancel_reason"] = run.cancel_action
+    if (reason := run.cancel_reason or run.cancel_action) is not None:
+        shown["cancel_reason"] = reason
     return shown
 
 

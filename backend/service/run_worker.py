@@ -5,7 +5,6 @@ end recorded; then the thread's next run follows.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -23,9 +22,11 @@ from backend.core.run.executor import Attempt, Outcome, RunExecutor, failure
 from backend.database.base import Database
 from backend.dto.event import Event
 from backend.dto.run import Run
-from backend.repository.checkpoint import Checkpointer, Fence
+from backend.repository.checkpoint import Checkpointer
 from backend.repository.run import AllRuns
+from backend.repository.run_checkpoint import RunCheckpointer
 from backend.repository.run_event import AllRunEvents
+from backend.service.run_backlog import Backlog
 from backend.service.run_ledger import RunLedger, last_name
 
 ABANDON_SECONDS = 5.0
@@ -79,7 +80,7 @@ class RunWorker:
         self._live: dict[UUID, _Live] = {}
         self._detached: dict[UUID, _Live] = {}
         """Runs that are kept nowhere and that nobody's connection holds."""
-        self._backlog: deque[Run] = deque()
+        self._backlog = Backlog()
         self._kept = 0
         """Places that are kept for runs which are just being made."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -101,7 +102,9 @@ class RunWorker:
             self._channel(run)
             self._delay(run)
         for run in recovered.pending:
-            self.dispatch(run)
+            self._channel(run)
+            self._backlog.add(run)
+        self._fill()
         self._background = [
             asyncio.create_task(self._log.flush_forever(), name="event-flush"),
             asyncio.create_task(self._sweep_forever(), name="sweep"),
@@ -144,7 +147,7 @@ class RunWorker:
         return await asyncio.shield(self._spawn(work))
 
     def accept(self, run: Run, *, fresh: bool) -> None:
-        """Take a run that was just made, on a new thread (`fresh`) or not; one that is queued waits for its turn."""
+        """Take a run that was just made, on a thread without checkpoints (`fresh`) or not; a queued one waits."""
         channel = self._log.channel(run.run_id, run.tenant_id, new=True, kept=run.request.kept)
         self._delay(run)
         if self._draining and run.status != "running":
@@ -159,10 +162,10 @@ class RunWorker:
             # The next start takes it up; a run that was begun already is given back.
             if run.status == "running":
                 self._spawn(self._give_back(run))
-        elif run.status == "running" or self.has_room:
+        elif run.status == "running" or (self.has_room and not self._backlog):
             self._begin(run, fresh=fresh)
         else:
-            self._backlog.append(run)
+            self._backlog.add(run)
 
     def stop(self, run_id: UUID) -> None:
         """Stop a run whose cancelling has been recorded."""
@@ -240,6 +243,7 @@ class RunWorker:
     def detach(self, run: Run) -> None:
         """Execute a run that is kept nowhere, whether anybody looks or not."""
         channel = self._log.ephemeral(run.run_id, run.tenant_id, found=True)
+        channel.run = run
         channel.begin(run.attempt)
         live = self._detached[run.run_id] = _Live(run, asyncio.get_running_loop().create_future())
         self._spawn(self._tell_detached(live, channel))
@@ -313,7 +317,7 @@ class RunWorker:
 
     def _fill(self) -> None:
         while self._backlog and self.has_room:
-            self._begin(self._backlog.popleft())
+            self._begin(self._backlog.take())
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work)
@@ -353,18 +357,22 @@ class RunWorker:
         run = live.run
         channel = self._channel(run)
         channel.begin(run.attempt)
-        saver = self._checkpointer.bound(run.tenant_id, Fence(run.run_id, run.attempt), fresh=fresh)
+        saver = RunCheckpointer(self._checkpointer, run, fresh=fresh)
         try:
-            attempt = self._executor.attempt(run, channel, saver)
-        except Exception as error:  # noqa: BLE001 - its agent or model is not there any more
-            return await self._finish(run, channel, failure(run, error))
-        outcome = await self._watch(live, attempt)
-        if outcome is None:
-            await self._give_back(run)
-            return None
-        return await self._finish(run, channel, outcome)
+            try:
+                attempt = self._executor.attempt(run, channel, saver)
+            except Exception as error:  # noqa: BLE001 - its agent or model is not there any more
+                return await self._finish(run, channel, saver, failure(run, error))
+            outcome = await self._watch(live, attempt)
+            if outcome is None:
+                await saver.flush()
+                await self._give_back(run)
+                return None
+            return await self._finish(run, channel, saver, outcome)
+        finally:
+            saver.drop()
 
-    async def _finish(self, run: Run, channel: Channel, outcome: Outcome) -> Run | None:
+    async def _finish(self, run: Run, channel: Channel, saver: RunCheckpointer, outcome: Outcome) -> Run | None:
         """Record the end of an attempt, then show it; return the thread's next run."""
         # A graph can end with what JSON cannot say (a lone surrogate) or PostgreSQL cannot keep (a NUL).
         try:
@@ -373,12 +381,16 @@ class RunWorker:
             outcome, data = _shown(replace(failure(run, error), usage=outcome.usage))
         events = channel.seal(outcome.last_event, data)
         kept = events if run.request.kept else ()
+        saved = await saver.close()
         try:
-            following = await self._insist(lambda: self._ledger.finish(run, outcome, kept))
+            following = await self._insist(lambda: self._ledger.finish(run, outcome, kept, saved))
         except Invalid as error:
             outcome, data = _shown(replace(failure(run, error), usage=outcome.usage))
             events[-1] = replace(events[-1], name=outcome.last_event, data=data)
-            following = await self._insist(lambda: self._ledger.finish(run, outcome, kept))
+            try:
+                following = await self._insist(lambda: self._ledger.finish(run, outcome, kept, saved))
+            except Invalid:  # then what it saved is what cannot be stored
+                following = await self._insist(lambda: self._ledger.finish(run, outcome, kept))
         await self._log.settle(channel)
         channel.body = outcome.body
         self._log.end(channel, events[-1], linger=run.request.temporary)

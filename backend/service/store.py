@@ -24,12 +24,16 @@ def checked_namespace(labels: Sequence[object]) -> StoreNamespace:
     """Return a namespace, or the pattern of one.
 
     Raises:
-        Invalid: a label is empty, or has a dot, or is no text.
+        Invalid: a label is empty, or has a dot, or is no text; half of a surrogate pair is none.
     """
     for label in labels:
-        if not isinstance(label, str) or not label or "." in label:
+        if not isinstance(label, str) or not label or "." in label or (not label.isprintable() and _is_broken(label)):
             raise Invalid(f"Namespace label {repr(label)[:100]} must be a non-empty string without periods")
     return tuple(str(label) for label in labels)
+
+
+def _is_broken(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 class StoreService:

@@ -1,7 +1,7 @@
 """The states of a thread: what its checkpoints say, read and changed through the thread's graph."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, cast
@@ -100,6 +100,7 @@ class ThreadStateService:
 
         Raises:
             CheckpointNotFound: the thread has no such checkpoint.
+            BadRequest: the graph cannot make a state of what was written to it.
         """
         thread = await self._thread(principal, thread_id, only)
         asked = None if checkpoint is None else checkpoint.get("checkpoint_id")
@@ -109,7 +110,8 @@ class ThreadStateService:
             return EMPTY
         async with self._use(principal, thread, graph_id, "threads.read") as graph:
             bound = self._bind(graph, self._checkpointer.bound(principal.tenant_id))
-            state = await bound.aget_state(_config(thread_id, checkpoint), subgraphs=subgraphs)
+            with _readable():
+                state = await bound.aget_state(_config(thread_id, checkpoint), subgraphs=subgraphs)
         if asked is not None and state.created_at is None:
             raise CheckpointNotFound(asked)
         return state
@@ -128,6 +130,9 @@ class ThreadStateService:
         """Return states, newest first: those before the checkpoint `before` whose metadata contain `metadata`.
 
         `checkpoint` names a subgraph by its `checkpoint_ns`, or one state by its `checkpoint_id`.
+
+        Raises:
+            BadRequest: as `get` does.
         """
         thread = await self._thread(principal, thread_id, only)
         if (graph_id := graph_of(thread)) is None:
@@ -139,12 +144,13 @@ class ThreadStateService:
             while len(found) < limit:
                 size = min(AT_ONCE, limit - len(found))
                 behind: RunnableConfig | None = None if before is None else {"configurable": {"checkpoint_id": before}}
-                states = [
-                    state
-                    async for state in bound.aget_state_history(
-                        config, filter=dict(metadata) if metadata else None, before=behind, limit=size
-                    )
-                ]
+                with _readable():
+                    states = [
+                        state
+                        async for state in bound.aget_state_history(
+                            config, filter=dict(metadata) if metadata else None, before=behind, limit=size
+                        )
+                    ]
                 found += states
                 if len(states) < size:
                     break
@@ -322,3 +328,12 @@ def _config(thread_id: UUID, checkpoint: Mapping[str, Any] | None) -> RunnableCo
         if checkpoint is not None and checkpoint.get(name) is not None:
             configurable[name] = checkpoint[name]
     return {"configurable": configurable}
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Two commands that write the same part of a state leave LangGraph with a checkpoint that it cannot read."""
+    try:
+        yield
+    except InvalidUpdateError as error:
+        raise BadRequest(f"The state cannot be made: {error}") from error

@@ -166,7 +166,22 @@ def upgrade() -> None:
     with op.batch_alter_table("thread_metadata", schema=None) as batch_op:
         batch_op.create_index("ix_thread_metadata_thread", ["tenant_id", "thread_id"], unique=False)
 
+    op.create_table(
+        "thread_priorities",
+        sa.Column("tenant_id", sa.String(length=63), nullable=False),
+        sa.Column("thread_id", sa.Uuid(), nullable=False),
+        sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("fairness", sa.String(length=256), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "thread_id"],
+            ["threads.tenant_id", "threads.thread_id"],
+            name=op.f("fk_thread_priorities_threads"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "thread_id", name=op.f("pk_thread_priorities")),
+    )
     with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("cancel_reason", sa.String(length=255), nullable=True))
         batch_op.add_column(sa.Column("start_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.create_index(
             "ix_runs_delayed",
@@ -233,7 +248,8 @@ def upgrade() -> None:
             found, kind = f"json_extract(metadata, '$.{column}')", f"json_type(metadata, '$.{column}') = 'text'"
         else:
             found, kind = f"metadata ->> '{column}'", f"jsonb_typeof(metadata -> '{column}') = 'string'"
-        op.execute(f"UPDATE threads SET {column} = {found} WHERE {kind} AND length({found}) <= 255")
+        statement = "UPDATE threads SET {} = {} WHERE {} AND length({}) <= 255"
+        op.execute(statement.format(column, found, kind, found))
 
 
 def downgrade() -> None:
@@ -275,7 +291,9 @@ def downgrade() -> None:
             "ix_runs_delayed", sqlite_where=sa.text("status = 'queued'"), postgresql_where=sa.text("status = 'queued'")
         )
         batch_op.drop_column("start_at")
+        batch_op.drop_column("cancel_reason")
 
+    op.drop_table("thread_priorities")
     with op.batch_alter_table("thread_metadata", schema=None) as batch_op:
         batch_op.drop_index("ix_thread_metadata_thread")
 

@@ -264,7 +264,7 @@ def test_the_sections_are_read(tmp_path: Path) -> None:
         ({"checkpointer": {"path": "./a.py:b"}}, '"checkpointer.path" is not supported'),
         ({"store": {"path": "./a.py:b"}}, '"store.path" is not supported'),
         ({"encryption": {"path": "./a.py:b"}}, '"encryption" is not supported'),
-        ({"priority": {"path": "./a.py:b"}}, '"priority" is not supported'),
+        ({"priority": {}}, '"priority.path": '),
         ({"auth": {}}, '"auth.path": '),
         ({"auth": {"path": "nothing"}}, '"auth.path": must be "./file.py:name"'),
         ({"http": {"middleware_order": "none"}}, '"http.middleware_order": '),

@@ -31,9 +31,17 @@ STRANGE_ORIGINS = (
     "https://evil.example",
     "null",
     "http://localhost.evil.example",
-    "http://localhost:1",
-    "http://127.0.0.1",
+    "http://localhost:1.evil.example",
+    "http://localhost:123456",
+    "http://localhost:",
+    "http://127.0.0.1.evil.example",
+    "http://127.0.0.2",
+    "http://127a0a0a1",
+    "http://user@localhost",
+    "http://localhost/",
+    "https://evil.example#http://localhost",
     "file://",
+    "ftp://localhost",
     "chrome-extension://abc",
 )
 
@@ -79,8 +87,10 @@ async def test_it_answers_to_no_other_sites_pages(open_server: Target) -> None:
         refused(client.post("/api/v1/chat", content=b'{"message": "hi", "agent": "echo"}', headers=form), 403)
         own = client.get("/api/v1/threads", headers={"Origin": open_server.url})
         assert own.status_code == 200
-        friend = client.get("/api/v1/threads", headers={"Origin": "https://friend.example"})
-        assert friend.headers["access-control-allow-origin"] == "https://friend.example"
+        # Those of CORS_ORIGINS may, and those that this machine serves: a chat page under development.
+        for origin in ("https://friend.example", "http://localhost:3000", "http://127.0.0.1:5173", "http://[::1]"):
+            friend = client.get("/api/v1/threads", headers={"Origin": origin})
+            assert friend.headers["access-control-allow-origin"] == origin
     open_server.check()
 
 

@@ -143,12 +143,20 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
 """How each route is asked that is not public. A route that is not here fails the test: think of its tenants first."""
 SHARED = {"model": "answer", "namespace": "node"}
 """What a path names that belongs to nobody."""
-NOBODYS = {("GET", "/mcp"): 405, ("DELETE", "/mcp"): 404, ("DELETE", "/a2a/{assistant_id}"): 405}
-"""What is not done here, for whomever."""
+NEVER_DONE = {
+    ("GET", "/mcp"): 405,
+    ("DELETE", "/mcp"): 404,
+    ("DELETE", "/a2a/{assistant_id}"): 405,
+    ("POST", "/runs/cancel"): 404,  # while one has no run
+}
+"""What is refused to whomever."""
 TOLD_OTHERWISE = {
     ("POST", "/threads/{thread_id}/commands"),  # with 200
     ("POST", "/threads/{thread_id}/stream/events"),  # waits for a thread that is not there yet
     ("POST", "/a2a/{assistant_id}"),  # with 200
+    ("GET", "/a2a/{assistant_id}"),  # these as errors of JSON-RPC
+    ("GET", "/a2a/{assistant_id}/.well-known/agent-card.json"),
+    ("GET", "/a2a/{assistant_id}/.well-known/agent.json"),
 }
 """Routes that say in their own way that there is no such thing."""
 
@@ -281,7 +289,7 @@ def test_another_tenants_ids_are_not_found_on_any_route(
     own = mallory.post("/threads", json={}).json()["thread_id"]
     tried = 0
     for (method, template), body in BODIES.items():
-        if (method, template) in TOLD_OTHERWISE | set(NOBODYS):
+        if method == "WEBSOCKET" or (method, template) in TOLD_OTHERWISE | set(NEVER_DONE):
             continue
         kinds = [kind for kind in kinds_of(template) if kind not in SHARED]
         for kind, value in itertools.product(kinds, alices.ids().values()):  # also those of another kind
@@ -311,7 +319,7 @@ def test_lists_counts_and_searches_show_nothing_of_another_tenant(alices: Posses
             continue
         path = template.format(**SHARED)
         answer = mallory.request(method, path, **body)
-        assert answer.status_code < 300 or answer.status_code == NOBODYS.get((method, path)), (path, answer.text)
+        assert answer.status_code < 300 or answer.status_code == NEVER_DONE.get((method, path)), (path, answer.text)
         shown = orjson.dumps(_without_the_question(answer.json())).decode() if _is_json(answer) else answer.text
         assert SECRET not in shown, path
         assert not [value for value in alices.ids().values() if value in shown], path
@@ -325,7 +333,9 @@ def _is_json(answer: httpx.Response) -> bool:
     return answer.headers.get("content-type", "").startswith("application/json")
 
 
-def _without_the_question(document: dict[str, Any]) -> dict[str, Any]:
+def _without_the_question(document: Any) -> Any:
+    if not isinstance(document, dict):
+        return document
     return {name: value for name, value in document.items() if name != "query"}
 
 
@@ -401,12 +411,180 @@ def test_the_same_document_of_two_tenants_is_two_documents(target: Target, mallo
 def test_nothing_of_alices_was_lost_to_all_of_this(target: Target, alices: Possessions) -> None:
     with target.client() as alice:
         assert alice.get(f"/api/v1/threads/{alices.thread_id}").json()["metadata"] == {}
+        assert alice.get(f"/assistants/{alices.assistant_id}").json()["metadata"]["about"] == SECRET
+        assert alice.get(f"/runs/crons/{alices.cron_id}").json()["enabled"] is True
         assert alice.get(f"/api/v1/runs/{alices.run_id}").json()["status"] == "success"
         assert SECRET in alice.get(f"/api/v1/citations/{alices.passage_id}").text
         assert alice.get(f"/api/v1/knowledge/documents/{alices.document_id}").status_code == 200
         assert alice.get(f"/api/v1/knowledge/jobs/{alices.job_id}").json()["status"] == "success"
         answered = alice.post(f"/api/v1/runs/{alices.waiting_run_id}/resume", json={"answer": "yes"})
-        assert answered.json()["answer"] == "you said yes"
+        assert answered.json().get("answer") == "you said yes", answered.text
+
+
+# The Agent Server API.
+
+
+def test_another_tenants_ids_in_a_body_are_not_found(alices: Possessions, mallory: httpx.Client) -> None:
+    for path in ("/runs", "/runs/stream", "/runs/wait"):
+        refused(mallory.post(path, json={**RUN, "assistant_id": alices.assistant_id}), 404)
+    refused(mallory.post("/runs/batch", json=[RUN, {**RUN, "assistant_id": alices.assistant_id}]), 404)
+    refused(mallory.post("/runs/crons", json={**CRON, "assistant_id": alices.assistant_id}), 404)
+    cancelled = {"thread_id": alices.thread_id, "run_ids": [alices.run_id, alices.waiting_run_id]}
+    refused(mallory.post("/runs/cancel", json=cancelled), 404)
+    for strategy in ("delete", "keep_latest"):
+        pruned = {"thread_ids": [alices.thread_id], "strategy": strategy}
+        assert mallory.post("/threads/prune", json=pruned).json() == {"pruned_count": 0}
+    ids = {"ids": [alices.thread_id]}
+    assert mallory.post("/threads/search", json=ids).json() == []
+    for path in ("/runs/crons/search", "/runs/crons/count"):
+        for name in ("assistant_id", "thread_id"):
+            assert mallory.post(path, json={name: getattr(alices, name)}).json() in ([], 0)
+
+
+def test_another_tenants_checkpoint_is_nowhere_to_be_found(
+    target: Target, alices: Possessions, mallory: httpx.Client
+) -> None:
+    """Neither on a thread of one's own, nor on one of the same id."""
+    forged: dict[str, Any] = {"thread_id": alices.thread_id, "checkpoint_ns": "", "checkpoint_id": alices.checkpoint_id}
+    others = mallory.post("/threads", json={}).json()["thread_id"]
+    same = mallory.post("/threads", json={"thread_id": alices.thread_id}).json()["thread_id"]
+    try:
+        for thread_id in (others, same):
+            thread = f"/threads/{thread_id}"
+            mallory.post(f"{thread}/runs/wait", json=RUN)
+            answers = [
+                mallory.get(f"{thread}/state/{alices.checkpoint_id}"),
+                mallory.post(f"{thread}/state/checkpoint", json={"checkpoint": forged}),
+                mallory.post(f"{thread}/state", json={"values": {}, "checkpoint": forged}),
+                mallory.post(f"{thread}/history", json={"before": forged, "limit": 100}),
+                mallory.get(f"{thread}/history", params={"before": alices.checkpoint_id, "limit": 100}),
+                mallory.post(f"{thread}/runs/wait", json={**RUN, "checkpoint": forged}),
+                mallory.post(f"{thread}/runs/wait", json={**RUN, "checkpoint_id": alices.checkpoint_id}),
+                mallory.post(f"{thread}/runs/wait", json={**RUN, "config": {"configurable": forged}}),
+                mallory.post("/runs/wait", json={**RUN, "config": {"configurable": forged}}),
+                mallory.post(f"{thread}/runs/wait", json={**RUN, "config": {"configurable": {"tenant_id": "default"}}}),
+                mallory.get(f"{thread}/history", params={"limit": 1000}),
+            ]
+            for answer in answers:
+                assert answer.status_code < 500, answer.text
+                assert SECRET not in answer.text
+    finally:
+        for thread_id in (others, same):
+            assert mallory.delete(f"/threads/{thread_id}").status_code == 204
+    with target.client() as alice:
+        assert alice.get(f"/threads/{alices.thread_id}/state").json()["checkpoint_id"] == alices.checkpoint_id
+
+
+def test_another_tenants_memories_are_not_there(target: Target, alices: Possessions, mallory: httpx.Client) -> None:
+    for prefix in ([], ["memories"], ["memories", "all"]):
+        for more in ({}, {"query": SECRET}, {"filter": {"about": SECRET}}, {"filter": {"about": {"$ne": "x"}}}):
+            found = mallory.post("/store/items/search", json={"namespace_prefix": prefix, **more, "limit": 1000}).json()
+            assert [item["namespace"] for item in found["items"]] in ([], [["memories", "mine"]])
+    assert mallory.request("DELETE", "/store/items", json=ITEM).status_code == 204
+    assert mallory.put("/store/items", json={**ITEM, "value": {"mine": True}}).status_code == 204
+    with target.client() as alice:
+        kept = alice.get("/store/items", params={"namespace": "memories.all", "key": "secret"}).json()
+        assert kept["value"] == {"about": SECRET}
+    assert mallory.request("DELETE", "/store/items", json=ITEM).status_code == 204
+
+
+def test_what_every_tenant_has_is_changed_for_oneself_alone(target: Target, mallory: httpx.Client) -> None:
+    echo = "/assistants/" + mallory.post("/assistants/search", json={"graph_id": "echo"}).json()[-1]["assistant_id"]
+    with target.client() as alice:
+        before = alice.get(echo).json()
+        mine = mallory.patch(echo, json={"name": "Mine", "metadata": {"mine": True}, "config": {"tags": ["mine"]}})
+        assert mine.json()["name"] == "Mine"
+        assert mine.json()["version"] == 2
+        assert mallory.get(echo).json()["name"] == "Mine"
+        assert alice.get(echo).json() == before
+        assert [one["version"] for one in alice.post(f"{echo}/versions", json={}).json()] == [1]
+        refused(alice.post(f"{echo}/latest", json={"version": 2}), 404)
+        assert alice.post("/assistants/search", json={"metadata": {"mine": True}}).json() == []
+        mallory.delete(echo)
+        assert alice.get(echo).json() == before
+        assert alice.post("/runs/wait", json=RUN).status_code == 200
+
+
+def test_another_tenants_assistants_are_no_tools(alices: Possessions, mallory: httpx.Client) -> None:
+    tools = mallory.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+    assert len(tools.json()["result"]["tools"]) >= 3
+    assert SECRET not in tools.text
+    call = {"name": SECRET, "arguments": RUN["input"]}
+    answer = mallory.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}).json()
+    assert "error" in answer or answer["result"]["isError"]
+    assert "echo" not in str(answer)
+
+
+def test_another_tenants_assistant_and_tasks_are_not_found_by_a2a(alices: Possessions, mallory: httpx.Client) -> None:
+    card = ".well-known/agent-card.json"
+    hers = f"a2a/{alices.assistant_id}"
+    for path in (hers, f"{hers}/{card}", f"{hers}/.well-known/agent.json", f"{card}?assistant_id={hers[4:]}"):
+        answer = mallory.get(f"/{path}")
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"] == f"Assistant {alices.assistant_id} does not exist."
+    task = f"{alices.thread_id}:{alices.run_id}"
+    own = mallory.post("/assistants", json={"graph_id": "echo"}).json()["assistant_id"]
+    for assistant_id in (alices.assistant_id, own, "echo"):
+        for method, params in (
+            ("message/send", {"message": {**MESSAGE, "contextId": alices.thread_id, "taskId": task}}),
+            ("message/stream", {"message": {**MESSAGE, "taskId": task}}),
+            ("tasks/get", {"id": task}),
+            ("tasks/cancel", {"id": task}),
+            ("tasks/resubscribe", {"id": task}),
+            ("ListTasks", {"contextId": alices.thread_id}),
+            ("GetTask", {"id": task}),
+            ("CancelTask", {"id": task}),
+            ("SubscribeToTask", {"id": task}),
+        ):
+            call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            answer = mallory.post(f"/a2a/{assistant_id}", json=call, headers={"Accept": "*/*"})
+            assert answer.status_code == 200, answer.text
+            assert SECRET not in answer.text
+            if method == "ListTasks" and assistant_id != alices.assistant_id:
+                assert answer.json()["result"]["tasks"] == []
+            else:
+                assert "error" in answer.json(), (assistant_id, method, answer.text)
+    assert mallory.delete(f"/assistants/{own}").status_code == 204
+
+
+COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("run.start", {"assistant_id": "echo", "input": {}, "config": {"configurable": {"tenant_id": "default"}}}),
+    ("input.respond", {"interrupt_id": "0" * 32, "namespace": [], "response": "yes"}),
+    ("input.inject", {"namespace": [], "message": {"role": "user", "content": "hi"}}),
+    ("state.get", {}),
+    ("state.storeSearch", {"namespace": [], "query": SECRET}),
+    ("state.storePut", {"namespace": ["memories", "all"], "key": "secret", "value": {}}),
+    ("state.listCheckpoints", {}),
+    ("state.fork", {}),
+    ("agent.getTree", {}),
+)
+
+
+def test_commands_on_another_tenants_thread_reach_nothing_of_it(
+    target: Target, alices: Possessions, mallory: httpx.Client
+) -> None:
+    for method, params in COMMANDS:
+        for more in ({}, {"checkpoint_id": alices.checkpoint_id, "checkpointId": alices.checkpoint_id}):
+            call = {"id": 1, "method": method, "params": {**params, **more}}
+            answer = mallory.post(f"/threads/{alices.thread_id}/commands", json=call)
+            assert answer.status_code == 200, answer.text
+            assert SECRET not in answer.text
+    mallory.delete(f"/threads/{alices.thread_id}")  # `run.start` made one of the same id
+    with target.client() as alice:
+        assert alice.get(f"/threads/{alices.thread_id}/state").json()["checkpoint_id"] == alices.checkpoint_id
+        assert len(alice.get(f"/threads/{alices.thread_id}/runs").json()) == 1
+
+
+def test_the_stream_of_another_tenants_thread_is_silent(
+    target: Target, alices: Possessions, mallory: httpx.Client
+) -> None:
+    """It may be followed before it is there, so it is not refused; what comes are one's own runs on it, if any."""
+    follow = {"json": {"channels": ["values", "messages", "lifecycle", "custom", "tasks", "checkpoints"]}}
+    path = f"/threads/{alices.thread_id}/stream/events"
+    with mallory.stream("POST", path, **follow, timeout=1) as stream:  # type: ignore[arg-type]  # its values differ
+        assert stream.status_code == 200
+        with pytest.raises(httpx.ReadTimeout):
+            stream.read()
 
 
 # Sockets.
@@ -437,6 +615,21 @@ async def test_a_websocket_gets_nothing_of_another_tenants(target: Target, alice
             assert SECRET not in str(heard)
         await socket.send('{"type": "ping"}')
         assert orjson.loads(await socket.recv())["event"] == "pong"  # and nothing came before it
+
+
+async def test_a_socket_of_another_tenants_thread_is_silent(target: Target, alices: Possessions) -> None:
+    url = target.ws_url.replace("/ws/chat", f"/threads/{alices.thread_id}/stream/events")
+    async with connect(url, additional_headers={"Authorization": f"Bearer {MALLORY}"}) as socket:
+        filters = {"channels": ["values", "lifecycle", "tasks", "checkpoints"], "since": 0}
+        calls = (("subscription.subscribe", filters), *COMMANDS[1:])
+        for number, (method, params) in enumerate(calls):
+            await socket.send(orjson.dumps({"id": number, "method": method, "params": params}).decode())
+            async with asyncio.timeout(10):
+                heard = orjson.loads(await socket.recv())
+            assert heard["id"] == number  # the answer, and no event before it
+            assert SECRET not in str(heard)
+            if method == "subscription.subscribe":
+                assert heard["result"]["replayed_events"] == 0
 
 
 async def test_a_socket_io_client_gets_nothing_of_another_tenants(target: Target, alices: Possessions) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -203,7 +204,9 @@ def test_every_shell_block_of_the_agent_servers_page_is_answered(newcomer: Newco
 
 def said(stream: str) -> str:
     """Return all that the tokens and messages of a stream say, put together."""
-    return "".join(json.loads(f'"{text}"') for text in re.findall(r'"(?:content|text|delta)":"((?:[^"\\]|\\.)*)"', stream))
+    return "".join(
+        json.loads(f'"{text}"') for text in re.findall(r'"(?:content|text|delta)":"((?:[^"\\]|\\.)*)"', stream)
+    )
 
 
 @pytest.mark.parametrize("number", range(len(blocks(AGENT_SERVER, "python"))))
@@ -237,8 +240,8 @@ def test_an_agent_is_extended_made_tested_seen_and_served_as_the_table_says(newc
         question = {"message": "Hello", "agent": "greeter"}
         answer = httpx.post(other.here("http://127.0.0.1:8000/api/v1/chat"), json=question, timeout=30).json()
         with get_sync_client(url=other.here("http://127.0.0.1:8000")) as client:
-            message = {"messages": [{"role": "user", "content": "Hello"}]}
-            values = client.runs.wait(None, "greeter", input=message)
+            message: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
+            values: Any = client.runs.wait(None, "greeter", input=message)
     finally:
         stop(process)
     assert values["messages"][-1]["content"] == answer["answer"]

@@ -13,6 +13,7 @@ from backend.dto.assistant import Assistant
 from backend.dto.cron import Cron, CronDraft
 from backend.dto.principal import Principal
 from backend.dto.run import Run
+from backend.service.access import AccessControl
 from backend.service.assistant import AssistantService
 from backend.service.cron import CronService
 from backend.service.cron_scheduler import CronScheduler
@@ -38,7 +39,7 @@ class Crons:
         self.engine = engine
         self.clock = clock
         self.runs: list[Run] = []
-        self.starter = RunStarter(engine.runs, cast(AssistantService, OneAssistant()), self._check)
+        self.starter = RunStarter(engine.runs, cast(AssistantService, OneAssistant()), self._check, AccessControl(None))
         self.scheduler = CronScheduler(engine.database, self._start, clock)
         self.service = CronService(engine.database, self._check, self.scheduler.wake, clock)
 

@@ -12,11 +12,10 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backend.api.agent.access import authorize
+from backend.api.agent.access import authorize, authorize_run
 from backend.api.agent.reply import reply
 from backend.api.agent.rpc import LONGEST_NAME, Call, accepts, call_of, failure, id_of, read, success
 from backend.api.agent.run import Waiting
-from backend.api.agent.run_access import RunAccess, run_access
 from backend.api.dependency import container_of, principal_of
 from backend.api.route import HotRoute
 from backend.api.sse import EventStream, frame
@@ -228,7 +227,7 @@ class _Conversation:
             streams=streams,
             only=only,
         )
-        allowed: RunAccess = await run_access(self._request, asked.body, asked.thread_id)
+        allowed = await authorize_run(self._request, asked.body, asked.thread_id)
         waiting: list[Any] = []
         if context_id is not None and task_id is None:
             waiting = await self._service.waiting(self._caller, self._assistant, context_id, allowed.only)

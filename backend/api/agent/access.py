@@ -49,16 +49,17 @@ async def authorize_run(
     """
     if not container_of(connection).access_control().enabled:
         return RunAccess()
+    container = container_of(connection)
+    assistant_id = container.assistant_service().id_of(str(body.assistant_id))
     value: dict[str, Any] = {
         "thread_id": thread_id,
-        "assistant_id": body.assistant_id,
+        "assistant_id": assistant_id,
         "metadata": dict(body.metadata or {}),
         "if_not_exists": body.if_not_exists or "reject",
         "kwargs": body.model_dump(include={"input", "command", "config", "context"}, exclude_none=True),
     }
     only = await authorize(connection, "threads", action, value)
     assistants = None
-    graphs = container_of(connection).graph_registry().names()
-    if isinstance(body.assistant_id, UUID) and body.assistant_id not in map(default_assistant_id, graphs):
-        assistants = await authorize(connection, "assistants", "read", {"assistant_id": body.assistant_id})
+    if assistant_id not in map(default_assistant_id, container.graph_registry().names()):
+        assistants = await authorize(connection, "assistants", "read", {"assistant_id": assistant_id})
     return RunAccess(only, assistants, value["metadata"])

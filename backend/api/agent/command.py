@@ -27,6 +27,7 @@ from backend.util.containment import Filters
 
 Result = dict[str, Any]
 _ERRORS_SHOWN = 3
+_ID_SHOWN = 100
 
 
 class Commands:
@@ -196,7 +197,7 @@ def malformed(found: Any) -> dict[str, Any]:
     named = found.get("id") if isinstance(found, Mapping) else None
     return {
         "type": "error",
-        "id": named if isinstance(named, str | int) else None,
+        "id": named if isinstance(named, str | int) and len(str(named)) <= _ID_SHOWN else None,
         "error": "invalid_argument",
         "message": "Protocol commands must include an integer id and string method.",
     }

@@ -10,11 +10,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backend.api.agent.access import authorize
+from backend.api.agent.access import authorize, authorize_run
 from backend.api.agent.reply import reply
 from backend.api.agent.rpc import LONGEST_NAME, Call, accepts, call_of, failure, id_of, read, success
 from backend.api.agent.run import Waiting
-from backend.api.agent.run_access import run_access
 from backend.api.dependency import container_of, principal_of
 from backend.api.route import HotRoute
 from backend.core.error import DomainError
@@ -167,7 +166,7 @@ async def _begin(request: Request, call: Call, version: str) -> _Later:
     visible = await authorize(request, "assistants", "search", {"metadata": {}, "limit": 0, "offset": 0})
     tool = await service.find(caller, name, only=visible)
     body = RunBody(assistant_id=tool.assistant.assistant_id, input=await service.input(caller, tool, arguments or {}))
-    allowed = await run_access(request, body, None)
+    allowed = await authorize_run(request, body, None)
     asked = await container.run_starter().request(
         caller,
         body,

@@ -19,7 +19,7 @@ from backend.api.route import HotRoute, body_of, not_valid, parse_id, path_id
 from backend.api.sse import HEARTBEAT_SECONDS, EventStream, frame, while_connected
 from backend.core.error import BadRequest, DomainError, Invalid, InvalidCursor, NotFound, RunEnded, RunNotFound
 from backend.core.run.wire import dumps, error_data
-from backend.dto.event import Cursor, Event, ThreadCursor
+from backend.dto.event import START, Cursor, Event, ThreadCursor
 from backend.dto.principal import Principal
 from backend.dto.run import CancelAction, Run, RunRequest, RunStatus, StreamMode
 from backend.schema.agent.run import CancelBody
@@ -75,7 +75,7 @@ async def create_stateless(request: Request) -> Response:
 async def stream_stateless(request: Request) -> Response:
     """Make a run and send its events as they come; nothing of it is kept unless that is asked for."""
     body = await _read_stateless(request)
-    if _is_kept(body):
+    if _is_kept(request, body):
         run = await _begin(request, body, thread_id=None)
     else:
         run = await container_of(request).run_service().detach(principal_of(request), await _passing(request, body))
@@ -87,7 +87,7 @@ async def wait_stateless(request: Request) -> Response:
     """Make a run and answer with what it leaves; nothing of it is kept unless that is asked for."""
     body = await _read_stateless(request)
     cancel = body.on_disconnect == "cancel"
-    if _is_kept(body):
+    if _is_kept(request, body):
         return _wait(request, await _begin(request, body, thread_id=None), cancel=cancel)
     runs = container_of(request).run_service()
     passing = await runs.passing(principal_of(request), await _passing(request, body))
@@ -198,10 +198,16 @@ async def cancel_run(
     runs: Runs,
     wait: bool = False,
     action: CancelAction = "interrupt",
+    reason: Literal["taken"] | None = None,
 ) -> Response:
-    """Ask a run to stop; `rollback` also takes back what it did. With `wait`, answer when it has ended."""
+    """Ask a run to stop; `rollback` also takes back what it did. With `wait`, answer when it has ended.
+
+    The reason `taken` says that another run has taken over its input.
+    """
+    if reason is not None and action == "rollback":
+        raise Invalid("A reason goes with the action interrupt alone: what is rolled back leaves nothing that has one.")
     run = await _find(request, caller, thread_id, run_id, "update")
-    return await _cancel(request, run, wait, action)
+    return await _cancel(request, run, wait, action, None if reason is None else "taken: another run took its input")
 
 
 @router.post("/runs/{run_id}/cancel", summary="Stop a run without a thread", status_code=202)
@@ -289,6 +295,12 @@ def _refuse_resume(body: RunBody) -> None:
         raise BadRequest("A run without a thread has no interrupt to answer: command.resume needs a thread.")
 
 
+def _of_request(request: Request) -> dict[str, Any]:
+    """What a run may read of the request that made it."""
+    headers = container_of(request).run_headers()(request.headers)
+    return {**headers, "langgraph_request_id": request.scope["state"].get("request_id")}
+
+
 async def _begin(request: Request, body: RunBody, *, thread_id: UUID | None) -> Run:
     container = container_of(request)
     allowed = await authorize_run(request, body, thread_id)
@@ -296,7 +308,7 @@ async def _begin(request: Request, body: RunBody, *, thread_id: UUID | None) -> 
         principal_of(request),
         body,
         thread_id=thread_id,
-        configurable=container.run_headers()(request.headers),
+        configurable=_of_request(request),
         metadata=allowed.metadata,
         only=allowed.only,
         only_assistants=allowed.assistants,
@@ -310,14 +322,14 @@ async def _passing(request: Request, body: RunBody) -> RunRequest:
     return await container.run_starter().request(
         principal_of(request),
         body,
-        configurable=container.run_headers()(request.headers),
+        configurable=_of_request(request),
         metadata=allowed.metadata,
         only_assistants=allowed.assistants,
     )
 
 
-def _is_kept(body: RunBody) -> bool:
-    """Whether a run without a thread needs rows: it is to outlive this process, or somebody comes back to it."""
+def _is_kept(request: Request, body: RunBody) -> bool:
+    """Whether a run without a thread needs rows: to outlive this process, to be come back to, or to wait its turn."""
     modes = body.stream_mode if isinstance(body.stream_mode, list) else [body.stream_mode]
     return (
         body.on_completion == "keep"
@@ -326,6 +338,7 @@ def _is_kept(body: RunBody) -> bool:
         or body.webhook is not None
         or "checkpoints" in modes
         or "debug" in modes
+        or container_of(request).run_priority().enabled
     )
 
 
@@ -371,6 +384,8 @@ def _join(
             raise InvalidCursor(str(error)) from None
     elif run.ended:
         return _stream(request, run, _no_events(), _STREAM_HEADERS, cancel=False, modes=None)
+    if run.ended and not run.request.kept:  # its events were of the moment
+        return _stream(request, run, _last_event(run), _STREAM_HEADERS, cancel=False, modes=None)
     modes = {part for text in stream_mode or () for part in text.split(",") if part} or None
     return _stream(request, run, runs.events(caller, run, after), _STREAM_HEADERS, cancel=cancel, modes=modes)
 
@@ -437,6 +452,10 @@ async def _no_events() -> AsyncIterator[list[Event]]:
         yield batch
 
 
+async def _last_event(run: Run) -> AsyncIterator[list[Event]]:
+    yield [Event(START, "end", dumps({"status": run.status}))]
+
+
 def _thread_frames(parts: Sequence[tuple[ThreadCursor | None, str, bytes]]) -> bytes:
     return b"".join([frame(name, data, cursor) for cursor, name, data in parts])
 
@@ -469,10 +488,10 @@ def _wait(request: Request, run: Run, *, cancel: bool) -> "Waiting":
 async def _nothing() -> None: ...
 
 
-async def _cancel(request: Request, run: Run, wait: bool, action: CancelAction) -> Response:
+async def _cancel(request: Request, run: Run, wait: bool, action: CancelAction, reason: str | None = None) -> Response:
     runs, caller = container_of(request).run_service(), principal_of(request)
     try:
-        await runs.cancel(caller, run.run_id, action)
+        await runs.cancel(caller, run.run_id, action, reason=reason)
     except RunEnded as error:
         raise NotFound(error.detail) from None
     if not wait:
@@ -504,7 +523,8 @@ class Waiting(Response):
         self._heartbeat = heartbeat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        task = asyncio.ensure_future(self._waited)
+        # Begun at once, not in the loop's next turn.
+        task = asyncio.Task(self._waited, loop=asyncio.get_running_loop(), eager_start=True)
         await asyncio.wait({task}, timeout=QUICK_SECONDS)
         if task.done():
             body = _body_of(task)

@@ -270,6 +270,7 @@ class ServedProjects:
     auth: AuthConfig | None = None
     http: HttpConfig = field(default_factory=HttpConfig)
     webhooks: WebhookConfig | None = None
+    priority: PriorityConfig | None = None
 
     @property
     def graphs(self) -> Iterator[tuple[Project, GraphEntry]]:

@@ -95,7 +95,7 @@ def read_projects(paths: Sequence[Path]) -> ServedProjects:
             if (other := owners.setdefault(entry.graph_id, project.path)) != project.path:
                 raise InvalidGraph(f'{project.path}: "graphs.{entry.graph_id}" stands in {other} too.')
     merged: dict[str, Any] = {}
-    for name in ("store", "checkpointer", "auth", "http", "webhooks"):
+    for name in ("store", "checkpointer", "auth", "http", "webhooks", "priority"):
         having = [project for project in projects if getattr(project, name) is not None]
         if len(having) > 1:
             raise InvalidGraph(
@@ -207,7 +207,6 @@ def _refuse_what_is_not_done(project: Project) -> None:
     """Refuse what would change where or how data are kept: to accept it and do something else would be a betrayal."""
     asked = {
         "encryption": project.encryption,
-        "priority": project.priority,
         "store.path": project.store and project.store.path,
         "checkpointer.path": project.checkpointer and project.checkpointer.path,
         "checkpointer.uri": project.checkpointer and project.checkpointer.uri,

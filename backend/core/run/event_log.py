@@ -18,6 +18,7 @@ from loguru import logger
 
 from backend.core.error import Gone
 from backend.dto.event import START, Cursor, Event
+from backend.dto.run import Run
 
 FLUSH_SECONDS = 0.02
 TRIM_BYTES = 8 * 1024 * 1024
@@ -67,6 +68,7 @@ class Channel:
         "events",
         "flushed",
         "forgotten",
+        "run",
         "run_id",
         "sealed",
         "seq",
@@ -89,6 +91,8 @@ class Channel:
         self.sealed = False
         """Whether the attempt may say no more: it has ended, or was abandoned."""
         self.closed = False
+        self.run: Run | None = None
+        """The run itself, where no row tells of it."""
         self.body: bytes | None = None
         """What those are told who wait for the end alone; there when the run has ended in this process."""
         self.complete = log is None

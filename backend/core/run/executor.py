@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol, cast
@@ -220,10 +221,11 @@ class Attempt:
     async def _drive(self, graph: Graph, config: RunnableConfig) -> None:
         run, encoder, saver = self._run, self._encoder, self._saver
         request = run.request
+        graph = copy(graph)  # its own `copy` checks all nodes again: a twentieth of a small run
         if saver is not None:
-            graph = graph.copy({"checkpointer": saver, "store": self._store or graph.store})
-        elif self._store is not None:
-            graph = graph.copy({"store": self._store})
+            graph.checkpointer = saver
+        if self._store is not None:
+            graph.store = self._store
         options: dict[str, Any] = {
             "context": self._context if isinstance(self._context, Context) else context_for(graph, self._context),
             "durability": request.durability if saver is not None else None,
@@ -309,21 +311,21 @@ class Attempt:
             metadata = {**request.metadata, **ids, "run_attempt": run.attempt}
         configurable: dict[str, Any] = {**clean(request.configurable), **ids}
         if request.checkpoint:
-            configurable |= {key: value for key, value in request.checkpoint.items() if key in _CHECKPOINT_KEYS}
+            place = request.checkpoint
+            configurable |= {key: place[key] for key in _CHECKPOINT_KEYS if place.get(key) is not None}
         if (user := configurable.get("langgraph_auth_user")) is not None:
             configurable["langgraph_auth_user"] = User(user)
         encoder = self._encoder
         config: RunnableConfig = {
             "configurable": configurable,
             "metadata": metadata,
-            "callbacks": [
-                MessageHandler(encoder.message, self._meter, subgraphs=encoder.subgraphs)
-                if encoder.streamed
-                else self._meter
-            ],
             "run_id": run.run_id,
             "run_name": request.agent,
         }
+        if encoder.streamed:
+            config["callbacks"] = [MessageHandler(encoder.message, self._meter, subgraphs=encoder.subgraphs)]
+        elif self._saver is not None or request.dialect == "chat":  # else nobody asks what the run used
+            config["callbacks"] = [self._meter]
         if request.recursion_limit is not None:
             config["recursion_limit"] = request.recursion_limit
         if request.tags:

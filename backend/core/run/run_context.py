@@ -14,7 +14,7 @@ def context_for(graph: Pregel[Any, Any, Any, Any], given: Mapping[str, Any] | No
     A caller's configuration is mirrored into the context, so it may hold what the schema has no field for. Without any
     context a graph gets its schema's defaults, and None where a field has none.
     """
-    schema = graph.context_schema
+    schema: Any = graph.context_schema
     if schema is None:
         return given
     if isinstance(schema, type) and issubclass(schema, BaseModel):

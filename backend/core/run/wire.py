@@ -116,7 +116,7 @@ def error_data(error: BaseException) -> dict[str, str]:
         message = _text(error)
     else:
         message = "An internal error occurred"
-    return {"error": type(error).__name__, "message": message[:MAX_ERROR_TEXT]}
+    return {"error": type(error).__name__, "message": _clean(message[:MAX_ERROR_TEXT])}
 
 
 def _plain(value: Any) -> Any:

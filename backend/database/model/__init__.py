@@ -10,6 +10,7 @@ from backend.database.model.run import RunRow
 from backend.database.model.run_event import RunEventRow
 from backend.database.model.store_item import StoreItemRow, StoreVectorRow
 from backend.database.model.thread import ThreadMetadataRow, ThreadRow
+from backend.database.model.thread_priority import ThreadPriorityRow
 from backend.database.model.usage import UsageRow
 from backend.database.model.webhook import WebhookDeliveryRow
 
@@ -27,6 +28,7 @@ __all__ = [
     "StoreItemRow",
     "StoreVectorRow",
     "ThreadMetadataRow",
+    "ThreadPriorityRow",
     "ThreadRow",
     "UsageRow",
     "WebhookDeliveryRow",

@@ -44,5 +44,6 @@ class RunRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancel_reason: Mapped[str | None] = mapped_column(String(255))
     start_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Before this moment a queued run does not begin."""

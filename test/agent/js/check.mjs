@@ -219,6 +219,8 @@ const checks = {
     const closed = gate();
     const threadId = await newThread();
     let broken = 0;
+    let taken;
+    const whenTaken = new Promise((resolve) => (taken = resolve));
     const breaking = async (input, init) => {
       const answer = await fetch(input, init);
       if (broken || !String(input.url ?? input).endsWith("/runs/stream")) return answer;
@@ -228,7 +230,7 @@ const checks = {
       const body = new ReadableStream({
         async pull(controller) {
           if (seen.includes('"before"')) {
-            // only now, when what came was taken: an error throws away what waits
+            await whenTaken; // an error throws away what waits
             closed.open();
             await reader.cancel();
             controller.error(new TypeError("network error"));
@@ -242,11 +244,13 @@ const checks = {
       return new Response(body, { status: answer.status, headers: answer.headers });
     };
     const other = new Client({ apiUrl: url, apiKey: null, callerOptions: { fetch: breaking } });
-    const parts = await collect(
-      other.runs.stream(threadId, "gate", { input: closed.input, streamMode: "values", streamResumable: true }),
-    );
+    const payload = { input: closed.input, streamMode: "values", streamResumable: true };
+    const trails = [];
+    for await (const part of other.runs.stream(threadId, "gate", payload)) {
+      if (part.event === "values") trails.push(part.data.trail.length);
+      if (trails.length === 2) taken();
+    }
     assert.equal(broken, 1);
-    const trails = parts.filter((part) => part.event === "values").map((part) => part.data.trail.length);
     assert.deepEqual(trails, [0, 1, 2, 3]);
   },
 

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from typing import Annotated, Any, TypedDict
+from typing import Any, TypedDict
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
