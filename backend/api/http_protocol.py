@@ -9,6 +9,9 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+_SWITCHING = b"HTTP/1.1 1"
+"""The handshake of a WebSocket, which nothing of the answer follows."""
+
 
 class HeadWithBody(HttpToolsProtocol):
     """Give it to uvicorn as its `http`."""
@@ -29,7 +32,7 @@ class _HeadHolder:
     def write(self, data: bytes) -> None:
         if self._head:
             data, self._head = self._head + data, b""
-        elif data.startswith(b"HTTP/"):
+        elif data.startswith(b"HTTP/") and not data.startswith(_SWITCHING):
             self._head = data
             asyncio.get_running_loop().call_soon(self._send)
             return

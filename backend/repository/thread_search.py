@@ -237,8 +237,8 @@ class ThreadSearch:
         for at, (_, operator, _) in enumerate(_filters(only)):
             item = f"(threads.metadata -> CAST(:filter_{at}_key AS TEXT))"
             wanted = f"CAST(CAST(:filter_{at} AS TEXT) AS jsonb)"
-            if operator == "$eq":  # what is not there is null, as `passes` has it
-                checks.append(f"coalesce({item}, CAST('null' AS jsonb)) = {wanted}")
+            if operator == "$eq":
+                checks.append(f"{item} = {wanted}")
             else:
                 checks.append(f"jsonb_typeof({item}) = 'array' AND {item} @> {wanted}")
 

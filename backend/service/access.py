@@ -87,6 +87,10 @@ class AccessControl:
             raise Forbidden("Forbidden")
         return _filters(result)
 
+    def is_general(self, resource: str, action: str) -> bool:
+        """Whether it is the handler of everything (`@auth.on`) that is asked about this, and none of its own."""
+        return not any(key in self._handlers for key in ((resource, action), (resource, "*")))
+
     def _handler(self, resource: str, action: str) -> Any:
         for key in ((resource, action), (resource, "*"), ("*", action), ("*", "*")):
             if key in self._handlers:

@@ -170,6 +170,9 @@ class RunService:
         thread = await self._database.read(
             lambda connection: ThreadRepository(connection, principal.tenant_id).find(run.thread_id)
         )
+        channel = self._log.find(principal.tenant_id, run.run_id)
+        if thread is None and channel is not None and channel.run is run and run.user_id == principal.user_id:
+            return  # it has no thread, and is the caller's own
         if thread is None or not passes(thread.metadata, only):
             raise RunNotFound(run.run_id)
 

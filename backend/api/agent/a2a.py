@@ -15,7 +15,7 @@ from starlette.responses import Response
 from backend.api.agent.access import authorize, authorize_run
 from backend.api.agent.reply import reply
 from backend.api.agent.rpc import LONGEST_NAME, Call, accepts, call_of, failure, id_of, read, success
-from backend.api.agent.run import Waiting
+from backend.api.agent.run_answer import Waiting
 from backend.api.dependency import container_of, principal_of
 from backend.api.route import HotRoute
 from backend.api.sse import EventStream, frame

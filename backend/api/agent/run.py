@@ -1,8 +1,5 @@
 """Runs of the Agent Server API: make them, on a thread or without, follow, wait, join, cancel."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,18 +7,28 @@ from fastapi import APIRouter, Header, Query
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from backend.api.agent.access import authorize, authorize_run
 from backend.api.agent.reply import reply, selected
+from backend.api.agent.run_answer import (
+    STREAM_HEADERS,
+    Waiting,
+    follow,
+    join,
+    nothing,
+    path_of,
+    thread_cursor,
+    thread_frames,
+    wait_for,
+    wait_headers,
+)
 from backend.api.dependency import Caller, Runs, container_of, principal_of
 from backend.api.route import HotRoute, body_of, not_valid, parse_id, path_id
-from backend.api.sse import HEARTBEAT_SECONDS, EventStream, frame, while_connected
-from backend.core.error import BadRequest, DomainError, Invalid, InvalidCursor, NotFound, RunEnded, RunNotFound
-from backend.core.run.wire import dumps, error_data
-from backend.dto.event import START, Cursor, Event, ThreadCursor
+from backend.api.sse import EventStream
+from backend.core.error import BadRequest, Invalid, NotFound, RunEnded, RunNotFound
+from backend.core.run.wire import error_data
 from backend.dto.principal import Principal
-from backend.dto.run import CancelAction, Run, RunRequest, RunStatus, StreamMode
+from backend.dto.run import CancelAction, Run, RunRequest, RunStatus
 from backend.schema.agent.run import CancelBody
 from backend.service.run_request import RunBody
 from backend.service.run_wire import run_wire
@@ -31,8 +38,6 @@ hot = APIRouter(tags=["runs"], route_class=HotRoute)
 router = APIRouter(tags=["runs"])
 
 MAX_BATCH = 100
-QUICK_SECONDS = 0.05
-"""How long the head of an answer may wait, so that a quick run leaves in one write."""
 _BATCH: TypeAdapter[list[RunBody]] = TypeAdapter(list[RunBody])
 _BODY = {"requestBody": body_of(RunBody, {})}
 _ON_THREAD = _BODY | {"parameters": [path_id("thread_id", "The thread.")]}
@@ -44,7 +49,7 @@ ShownStatus = Literal["pending", "running", "success", "error", "timeout", "inte
 async def create_run(request: Request) -> Response:
     """Make a run and answer at once; `Content-Location` names it."""
     run = await _begin(request, await _read(request), thread_id=parse_id(request.path_params["thread_id"]))
-    return reply(run_wire(run), headers={"Content-Location": _path(run)})
+    return reply(run_wire(run), headers={"Content-Location": path_of(run)})
 
 
 @hot.post("/threads/{thread_id}/runs/stream", summary="Start a run and follow it", openapi_extra=_ON_THREAD)
@@ -52,7 +57,7 @@ async def stream_run(request: Request) -> Response:
     """Make a run and send its events as they come."""
     body = await _read(request)
     run = await _begin(request, body, thread_id=parse_id(request.path_params["thread_id"]))
-    return _follow(request, run, cancel=body.on_disconnect == "cancel")
+    return follow(request, run, cancel=body.on_disconnect == "cancel")
 
 
 @hot.post("/threads/{thread_id}/runs/wait", summary="Start a run and wait for it", openapi_extra=_ON_THREAD)
@@ -60,7 +65,7 @@ async def wait_run(request: Request) -> Response:
     """Make a run and answer with what it leaves."""
     body = await _read(request)
     run = await _begin(request, body, thread_id=parse_id(request.path_params["thread_id"]))
-    return _wait(request, run, cancel=body.on_disconnect == "cancel")
+    return wait_for(request, run, cancel=body.on_disconnect == "cancel")
 
 
 @hot.post("/runs", summary="Start a run without a thread", openapi_extra=_BODY)
@@ -79,7 +84,7 @@ async def stream_stateless(request: Request) -> Response:
         run = await _begin(request, body, thread_id=None)
     else:
         run = await container_of(request).run_service().detach(principal_of(request), await _passing(request, body))
-    return _follow(request, run, cancel=body.on_disconnect == "cancel", location=f"/runs/{run.run_id}")
+    return follow(request, run, cancel=body.on_disconnect == "cancel", location=f"/runs/{run.run_id}")
 
 
 @hot.post("/runs/wait", summary="Start a run without a thread and wait for it", openapi_extra=_BODY)
@@ -88,10 +93,10 @@ async def wait_stateless(request: Request) -> Response:
     body = await _read_stateless(request)
     cancel = body.on_disconnect == "cancel"
     if _is_kept(request, body):
-        return _wait(request, await _begin(request, body, thread_id=None), cancel=cancel)
+        return wait_for(request, await _begin(request, body, thread_id=None), cancel=cancel)
     runs = container_of(request).run_service()
     passing = await runs.passing(principal_of(request), await _passing(request, body))
-    return Waiting(runs.body_of(passing), _wait_headers(passing), gone=None if cancel else _nothing)
+    return Waiting(runs.body_of(passing), wait_headers(passing), gone=None if cancel else nothing)
 
 
 @router.post("/runs/batch", summary="Start several runs without a thread")
@@ -151,7 +156,7 @@ async def join_run(
 ) -> Response:
     """Answer with what the run leaves, also when it has ended."""
     run = await _find(request, caller, thread_id, run_id, "read")
-    return _wait(request, run, cancel=cancel_on_disconnect)
+    return wait_for(request, run, cancel=cancel_on_disconnect)
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/stream", summary="Follow a run")
@@ -166,7 +171,7 @@ async def join_stream(
 ) -> Response:
     """Send the run's events behind `Last-Event-ID` (`-1` for all), or those to come, until it ends."""
     run = await _find(request, caller, thread_id, run_id, "read")
-    return _join(request, run, stream_mode, last_event_id, cancel=cancel_on_disconnect)
+    return join(request, run, stream_mode, last_event_id, cancel=cancel_on_disconnect)
 
 
 @router.get("/runs/{run_id}/stream", summary="Follow a run without a thread")
@@ -180,13 +185,13 @@ async def join_stateless(
 ) -> Response:
     """As on a thread; a run that is kept nowhere can be read while it lives and a little longer."""
     run = await _find(request, caller, None, run_id, "read")
-    return _join(request, run, stream_mode, last_event_id, cancel=cancel_on_disconnect)
+    return join(request, run, stream_mode, last_event_id, cancel=cancel_on_disconnect)
 
 
 @router.get("/runs/{run_id}/join", summary="Wait for a run without a thread")
 async def wait_for_stateless(run_id: UUID, request: Request, caller: Caller) -> Response:
     """Answer with what the run leaves."""
-    return _wait(request, await _find(request, caller, None, run_id, "read"), cancel=False)
+    return wait_for(request, await _find(request, caller, None, run_id, "read"), cancel=False)
 
 
 @router.post("/threads/{thread_id}/runs/{run_id}/cancel", summary="Stop a run", status_code=202)
@@ -267,10 +272,10 @@ async def stream_thread(
         raise Invalid(f"There is no stream mode {sorted(unknown)[0][:40]!r} of a thread.")
     only = await authorize(request, "threads", "read", {"thread_id": thread_id})
     batches = runs.thread_stream(
-        caller, thread_id, _thread_cursor(last_event_id), modes=wanted or {"run_modes"}, only=only
+        caller, thread_id, thread_cursor(last_event_id), modes=wanted or {"run_modes"}, only=only
     )
     await anext(batches)  # refuses here, if it does
-    return EventStream(batches, resync={}, headers=_STREAM_HEADERS, encode=_thread_frames, failed=error_data)
+    return EventStream(batches, resync={}, headers=STREAM_HEADERS, encode=thread_frames, failed=error_data)
 
 
 # Reading what is asked.
@@ -353,141 +358,6 @@ async def _find(request: Request, caller: Principal, thread_id: UUID | None, run
     return run
 
 
-# Answering.
-
-_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
-
-def _path(run: Run) -> str:
-    return f"/threads/{run.thread_id}/runs/{run.run_id}"
-
-
-def _follow(request: Request, run: Run, *, cancel: bool, location: str | None = None) -> EventStream:
-    """Return the stream of a run that was just made."""
-    where = location or _path(run)
-    headers = {**_STREAM_HEADERS, "Location": f"{where}/stream", "Content-Location": where}
-    runs = container_of(request).run_service()
-    batches = runs.events(principal_of(request), run)
-    return _stream(request, run, batches, headers, cancel=cancel, modes=None)
-
-
-def _join(
-    request: Request, run: Run, stream_mode: list[str] | None, last_event_id: str | None, *, cancel: bool
-) -> EventStream:
-    runs = container_of(request).run_service()
-    caller = principal_of(request)
-    after = runs.position(caller, run)
-    if last_event_id is not None:
-        try:
-            after = Cursor.parse(last_event_id)
-        except ValueError as error:
-            raise InvalidCursor(str(error)) from None
-    elif run.ended:
-        return _stream(request, run, _no_events(), _STREAM_HEADERS, cancel=False, modes=None)
-    if run.ended and not run.request.kept:  # its events were of the moment
-        return _stream(request, run, _last_event(run), _STREAM_HEADERS, cancel=False, modes=None)
-    modes = {part for text in stream_mode or () for part in text.split(",") if part} or None
-    return _stream(request, run, runs.events(caller, run, after), _STREAM_HEADERS, cancel=cancel, modes=modes)
-
-
-def _stream(
-    request: Request,
-    run: Run,
-    batches: AsyncIterator[list[Event]],
-    headers: dict[str, str],
-    *,
-    cancel: bool,
-    modes: set[str] | None,
-) -> EventStream:
-    encode: Callable[[Sequence[Event]], bytes] = _frames_with_ids if run.request.kept else _frames
-    if run.request.dialect == "chat":
-        encode = _chat_frames
-    if modes is not None:
-        encode = _only(modes, encode)
-    left = None
-    if cancel:
-        runs, caller = container_of(request).run_service(), principal_of(request)
-
-        async def left() -> None:
-            with suppress(RunEnded, RunNotFound):
-                await runs.cancel(caller, run.run_id)
-
-    return EventStream(batches, resync={}, headers=headers, encode=encode, failed=error_data, left=left)
-
-
-def _frames(events: Sequence[Event]) -> bytes:
-    return b"".join([frame(event.name, event.data) for event in events])
-
-
-def _frames_with_ids(events: Sequence[Event]) -> bytes:
-    return b"".join([frame(event.name, event.data, event.cursor) for event in events])
-
-
-def _chat_frames(events: Sequence[Event]) -> bytes:
-    """A run of the chat doors as it is; its `done` is followed by the `end` that the official clients wait for."""
-    body = _frames_with_ids(events)
-    return body + frame("end", b"null", events[-1].cursor) if events and events[-1].name == "done" else body
-
-
-_NAMES: dict[StreamMode, tuple[str, ...]] = {
-    "messages": ("messages/partial", "messages/complete", "messages/metadata"),
-    "messages-tuple": ("messages",),
-}
-_ALWAYS = frozenset({"metadata", "error", "end", "done", "start"})
-
-
-def _only(modes: set[str], encode: Callable[[Sequence[Event]], bytes]) -> Callable[[Sequence[Event]], bytes]:
-    """Leave out the events of other modes than those that were asked for."""
-    names = {name for mode in modes for name in _NAMES.get(mode, (mode,))} | _ALWAYS  # type: ignore[call-overload]
-
-    def some(events: Sequence[Event]) -> bytes:
-        return encode([event for event in events if event.name.partition("|")[0] in names])
-
-    return some
-
-
-async def _no_events() -> AsyncIterator[list[Event]]:
-    nothing: tuple[list[Event], ...] = ()
-    for batch in nothing:
-        yield batch
-
-
-async def _last_event(run: Run) -> AsyncIterator[list[Event]]:
-    yield [Event(START, "end", dumps({"status": run.status}))]
-
-
-def _thread_frames(parts: Sequence[tuple[ThreadCursor | None, str, bytes]]) -> bytes:
-    return b"".join([frame(name, data, cursor) for cursor, name, data in parts])
-
-
-def _thread_cursor(text: str | None) -> ThreadCursor | None:
-    if text is None:
-        return None
-    try:
-        return ThreadCursor.parse(text)
-    except ValueError as error:
-        raise InvalidCursor(str(error)) from None
-
-
-def _wait_headers(run: Run) -> dict[str, str]:
-    return {"Location": f"{_path(run)}/join", "Content-Location": _path(run)}
-
-
-def _wait(request: Request, run: Run, *, cancel: bool) -> "Waiting":
-    """Return the answer that comes when the run has ended; the run goes on when the client leaves, or is cancelled."""
-    runs, caller = container_of(request).run_service(), principal_of(request)
-
-    async def gone() -> None:
-        if cancel:
-            with suppress(RunEnded, RunNotFound):
-                await runs.cancel(caller, run.run_id)
-
-    return Waiting(runs.wait_body(caller, run), _wait_headers(run), gone=gone)
-
-
-async def _nothing() -> None: ...
-
-
 async def _cancel(request: Request, run: Run, wait: bool, action: CancelAction, reason: str | None = None) -> Response:
     runs, caller = container_of(request).run_service(), principal_of(request)
     try:
@@ -496,64 +366,4 @@ async def _cancel(request: Request, run: Run, wait: bool, action: CancelAction, 
         raise NotFound(error.detail) from None
     if not wait:
         return Response(status_code=202)
-    return Waiting(runs.wait_body(caller, run), {}, gone=_nothing)
-
-
-class Waiting(Response):
-    """JSON that comes when a run has ended; until then a line feed every few seconds keeps the connection alive.
-
-    The status and headers leave before the end is known, so a failure after that is told in the body, as `__error__`.
-    """
-
-    media_type = "application/json"
-
-    def __init__(
-        self,
-        body: Any,
-        headers: dict[str, str],
-        *,
-        gone: Callable[[], Any] | None,
-        heartbeat: float = HEARTBEAT_SECONDS,
-    ) -> None:
-        """Await `body` for the bytes. `gone` is called when the client leaves; without it `body` is then cancelled."""
-        super().__init__(headers=headers)
-        del self.headers["content-length"]
-        self._waited = body
-        self._gone = gone
-        self._heartbeat = heartbeat
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Begun at once, not in the loop's next turn.
-        task = asyncio.Task(self._waited, loop=asyncio.get_running_loop(), eager_start=True)
-        await asyncio.wait({task}, timeout=QUICK_SECONDS)
-        if task.done():
-            body = _body_of(task)
-            head = [*self.raw_headers, (b"content-length", str(len(body)).encode())]
-            await send({"type": "http.response.start", "status": 200, "headers": head})
-            await send({"type": "http.response.body", "body": body})
-            return
-        try:
-            async with while_connected(receive):
-                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                while not (await asyncio.wait({task}, timeout=self._heartbeat))[0]:
-                    await send({"type": "http.response.body", "body": b"\n", "more_body": True})
-                await send({"type": "http.response.body", "body": _body_of(task)})
-        finally:
-            if not task.done():
-                if self._gone is None:
-                    task.cancel()
-                else:
-                    task.add_done_callback(_forget)
-                    await self._gone()
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # nobody is there to hear it
-
-
-def _body_of(task: asyncio.Future[bytes]) -> bytes:
-    try:
-        return task.result()
-    except DomainError as error:
-        return dumps({"__error__": error_data(error)})
+    return Waiting(runs.wait_body(caller, run), {}, gone=nothing)

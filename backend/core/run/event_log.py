@@ -24,7 +24,9 @@ FLUSH_SECONDS = 0.02
 TRIM_BYTES = 8 * 1024 * 1024
 """Most bytes of events that one run keeps in memory."""
 LINGER_SECONDS = 120.0
-"""How long a run that is kept nowhere can still be read when it has ended."""
+"""How long a run that is kept nowhere can still be read when it has ended, if its stream can be resumed."""
+GLANCE_SECONDS = 15.0
+"""How long one that cannot be resumed."""
 LINGERERS = 1000
 """Most such runs."""
 
@@ -262,10 +264,11 @@ class EventLog:
         if not linger:
             self._channels.pop(channel.run_id, None)
             return
+        kept = channel.run is None or channel.run.request.stream_resumable
         self._lingering.append(channel.run_id)
         if len(self._lingering) > LINGERERS:
             self._channels.pop(self._lingering.popleft(), None)
-        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._let_go, channel.run_id)
+        asyncio.get_running_loop().call_later(LINGER_SECONDS if kept else GLANCE_SECONDS, self._let_go, channel.run_id)
 
     def _let_go(self, run_id: UUID) -> None:
         self._channels.pop(run_id, None)
