@@ -19,7 +19,6 @@ import uvicorn
 from fastapi import FastAPI
 from loguru import logger
 from starlette.datastructures import Headers
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Scope
 
 from backend.api import problem
@@ -46,6 +45,7 @@ from backend.database.migrate import migrate
 from backend.dto.principal import DEFAULT_TENANT
 from backend.middleware.agent_door import AgentDoorMiddleware
 from backend.middleware.auth import LOOPBACK_ORIGIN, BearerTokenAuthMiddleware
+from backend.middleware.cors import CorsMiddleware
 from backend.middleware.custom_auth import CustomAuthMiddleware
 from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.openai_error import OpenAIErrorMiddleware
@@ -126,7 +126,7 @@ def create_asgi(app: FastAPI) -> ASGIApp:
         options = cors_options(CorsConfig(allow_origins=settings.cors_origins, allow_methods=("*",)), (), EXPOSED)
         options = {**(options or {}), "allow_origin_regex": LOOPBACK_ORIGIN}
     if options is not None:
-        whole = CORSMiddleware(whole, **options)
+        whole = CorsMiddleware(whole, **options)
     return prefixed(AgentDoorMiddleware(OpenAIErrorMiddleware(TrackingMiddleware(whole, _logged(http)))), http)
 
 

@@ -1,7 +1,7 @@
 """The head of an answer leaves with its body; one that has to wait for its body leaves alone, and soon."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
