@@ -43,7 +43,7 @@ from backend.core.graph.project import CorsConfig, HttpConfig
 from backend.core.loopback import close_loopback, install_loopback, open_loopback
 from backend.database.migrate import migrate
 from backend.dto.principal import DEFAULT_TENANT
-from backend.middleware.agent_door import AgentDoorMiddleware
+from backend.middleware.agent_door import AgentDoorMiddleware, is_agent_path
 from backend.middleware.auth import LOOPBACK_ORIGIN, BearerTokenAuthMiddleware
 from backend.middleware.cors import CorsMiddleware
 from backend.middleware.custom_auth import CustomAuthMiddleware
@@ -119,7 +119,8 @@ def create_asgi(app: FastAPI) -> ASGIApp:
     routes = HotPath(app, {v1_router.prefix: chat_router.routes, "": hot_routes})
     core: ASGIApp = socketio.ASGIApp(app.state.socket_server, other_asgi_app=routes)
     whole = app.state.inside = compose(core, http, custom, _door(container))
-    whole = BodyLimitMiddleware(whole, settings.max_body_bytes, settings.max_upload_bytes, is_upload)
+    larger = ((is_upload, settings.max_upload_bytes), (is_agent_path, settings.max_input_bytes))
+    whole = BodyLimitMiddleware(whole, settings.max_body_bytes, larger)
     options = cors_options(http.cors, settings.cors_origins, EXPOSED)
     if settings.auth_mode == "disabled" and http.cors is None and projects.auth is None:
         # The door lets in pages that this machine serves.

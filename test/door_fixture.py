@@ -140,7 +140,7 @@ async def open_door(engine: Engine, **overrides: Any) -> AsyncIterator[Door]:
     container_any: Any = container
     sockets = build_socket_server(container_any, settings)
     app: Any = socketio.ASGIApp(sockets, inner)
-    app = BodyLimitMiddleware(app, settings.max_body_bytes, settings.max_upload_bytes)
+    app = BodyLimitMiddleware(app, settings.max_body_bytes)
     app = BearerTokenAuthMiddleware(app, authenticator, cors_origins=settings.cors_origins)
     app = TrackingMiddleware(app)
     port = free_port()

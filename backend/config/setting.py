@@ -70,8 +70,10 @@ class Settings(BaseSettings):
     """Everything that the server keeps."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Comma-separated origins that browsers may call from; `*` for any."""
-    max_body_bytes: int = Field(20 * 1024 * 1024, ge=1024)
-    """Largest request body but for uploads; messages may hold images."""
+    max_body_bytes: int = Field(2 * 1024 * 1024, ge=1024)
+    """Largest request body but for uploads and the Agent Server API."""
+    max_input_bytes: int = Field(20 * 1024 * 1024, ge=1024)
+    """Largest request body of the Agent Server API, where messages may hold images."""
     max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1024)
     max_message_bytes: int = Field(1024 * 1024, ge=1024)
     """Largest message on a socket, and the most that may wait for one slow socket."""

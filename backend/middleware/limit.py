@@ -1,6 +1,6 @@
 """How large a request may be. Bytes are counted as they come, whatever `Content-Length` says or leaves unsaid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,25 +17,22 @@ class BodyTooLarge(HTTPException):
 
 
 class BodyLimitMiddleware:
-    """Refuses a body of more than `max_bytes`, or `max_upload_bytes` where `is_upload(path)`, with 413.
+    """Refuses a body of more than `max_bytes`, or than what `larger` allows its path, with 413.
 
     The connection stays open: the server throws away what the client still sends. Closing it under a client that is
     sending would reset it, and the client would never see the answer.
     """
 
-    def __init__(
-        self, app: ASGIApp, max_bytes: int, max_upload_bytes: int, is_upload: Callable[[str], bool] = lambda path: False
-    ) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, larger: Sequence[tuple[Callable[[str], bool], int]] = ()) -> None:
         self.app = app
         self._max_bytes = max_bytes
-        self._max_upload_bytes = max_upload_bytes
-        self._is_upload = is_upload
+        self._larger = tuple(larger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self._max_upload_bytes if self._is_upload(scope["path"]) else self._max_bytes
+        limit = next((limit for is_meant, limit in self._larger if is_meant(scope["path"])), self._max_bytes)
         detail = f"The body is larger than {limit} bytes."
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and (len(value) > 18 or int(value) > limit):

@@ -58,7 +58,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         problem.install(app)
         for part in (knowledge, citation):
             app.include_router(part.router, prefix="/api/v1")
-        whole: Any = BodyLimitMiddleware(app, 100_000, UPLOAD_BYTES, is_upload)
+        whole: Any = BodyLimitMiddleware(app, 100_000, [(is_upload, UPLOAD_BYTES)])
         whole = TrackingMiddleware(BearerTokenAuthMiddleware(whole, authenticator))
         clients = [
             await stack.enter_async_context(

@@ -120,7 +120,7 @@ async def url(runs: FakeRuns) -> AsyncIterator[str]:
     app = FastAPI()
     app.include_router(router)
     problem.install(app)
-    app.add_middleware(BodyLimitMiddleware, max_bytes=100_000, max_upload_bytes=100_000)
+    app.add_middleware(BodyLimitMiddleware, max_bytes=100_000)
     app.add_middleware(Door)
     app.add_middleware(OpenAIErrorMiddleware)
     app.state.container = SimpleNamespace(

@@ -8,7 +8,7 @@ from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.tracking import TrackingMiddleware
 from test.frame.asgi import client, logged, small_app
 
-app = TrackingMiddleware(BodyLimitMiddleware(small_app(), 1000, 5000, lambda path: path == "/upload"))
+app = TrackingMiddleware(BodyLimitMiddleware(small_app(), 1000, [(lambda path: path == "/upload", 5000)]))
 
 
 async def chunks(number: int) -> AsyncIterator[bytes]:
@@ -42,7 +42,7 @@ async def test_an_application_without_a_framework_is_answered_for() -> None:
         while True:
             await receive()  # type: ignore[operator]
 
-    async with client(BodyLimitMiddleware(reading, 1000, 5000)) as http:
+    async with client(BodyLimitMiddleware(reading, 1000)) as http:
         answer = await http.post("/x", content=chunks(11))
     assert answer.status_code == 413
 

@@ -144,6 +144,7 @@ def attacked(folder: Path, **variables: str) -> Iterator[Target]:
         "LLM_MAX_RETRIES": "0",
         "MAX_MESSAGE_BYTES": str(MESSAGE_BYTES),
         "MAX_BODY_BYTES": str(BODY_BYTES),
+        "MAX_INPUT_BYTES": str(BODY_BYTES),
         "MAX_UPLOAD_BYTES": str(UPLOAD_BYTES),
         "INGEST_TIMEOUT": "10",
         "DRAIN_SECONDS": "1",

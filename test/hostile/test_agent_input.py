@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(folder: Path) -> Iterator[httpx.Client]:
     settings = {
         "CORS_ORIGINS": "https://page.example",
-        "MAX_BODY_BYTES": str(BODY_BYTES),
+        "MAX_INPUT_BYTES": str(BODY_BYTES),
         "RUN_TIMEOUT": str(RUN_SECONDS),
     }
     with agent_server(folder, config=CONFIG, **settings) as url, httpx.Client(base_url=url, timeout=20) as client:
