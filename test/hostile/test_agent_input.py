@@ -526,12 +526,22 @@ def test_an_answer_to_nothing_changes_nothing(client: httpx.Client) -> None:
         assert "answer" not in answered(client, new_thread(client), resume).json()
         strict = answered(client, new_thread(client), resume, strict_resume=True).json()
         assert strict["__error__"]["error"] == "UnknownInterruptError"
+        assert strict["__error__"]["pending_ids"] == []
         thread_id, interrupt_id = asking(client)
         assert answered(client, thread_id, {interrupt_id: "yes"}).json() == {"answer": "yes"}
         again = answered(client, thread_id, resume, strict_resume=True).json()
         assert again["__error__"]["error"] == "UnknownInterruptError"
     for path in ("/runs", "/runs/wait", "/runs/stream"):
         refused(client.post(path, json={"assistant_id": "ask", "command": {"resume": "yes"}}), 400)
+
+
+def test_a_strict_answer_goes_on_from_a_breakpoint(client: httpx.Client) -> None:
+    thread_id = new_thread(client)
+    body = {"assistant_id": "ask", "input": {}, "interrupt_before": "*"}
+    assert client.post(f"/threads/{thread_id}/runs/wait", json=body).status_code == 200
+    assert client.get(f"/threads/{thread_id}").json()["status"] == "interrupted"
+    went_on = answered(client, thread_id, "yes", strict_resume=True)
+    assert went_on.json() == {"answer": "yes"}, "nothing waits, but the graph stands before its node"
 
 
 def test_an_answer_to_an_interrupt_that_is_past_counts_for_no_other(client: httpx.Client) -> None:

@@ -5,8 +5,8 @@ A connection follows a thread, not a run: it may be there before the first one, 
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing, suppress
-from typing import Any, NoReturn
+from contextlib import aclosing
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -22,7 +22,7 @@ from backend.api.agent.command import NO_JSON, Commands, command_of, malformed, 
 from backend.api.agent.reply import reply
 from backend.api.dependency import Caller, container_of, principal_of
 from backend.api.route import parse_id
-from backend.api.socket.follow import ACK_SECONDS
+from backend.api.socket.peer import Closed, Peer
 from backend.api.sse import EventStream, frame
 from backend.core.error import BadRequest, DomainError
 from backend.core.run.agent_encoder import error_data
@@ -113,11 +113,7 @@ def _frames(events: Sequence[Numbered]) -> bytes:
     return b"".join([frame(found.event.method, found.wire(), found.seq) for found in events])
 
 
-class _Closed(Exception):
-    """The conversation is over: the client has gone, stalled, or was sent away."""
-
-
-class _Socket:
+class _Socket(Peer):
     """One connection: one reader of the thread, for all subscriptions together.
 
     A new subscription lets the reader begin again; those that were there before are not shown again what they know.
@@ -133,7 +129,7 @@ class _Socket:
         *,
         max_bytes: int,
     ) -> None:
-        self._websocket = websocket
+        super().__init__(websocket)
         self._principal = principal
         self._thread_id = thread_id
         self._service = service
@@ -142,7 +138,6 @@ class _Socket:
         self._commands = Commands(websocket, thread_id)
         self._subscriptions: dict[str, Subscription] = {}
         self._reader: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
 
     async def serve(self) -> None:
         """Talk until the client goes, stalls, or says nothing but garbage."""
@@ -153,7 +148,7 @@ class _Socket:
                 finally:
                     if self._reader is not None:
                         self._reader.cancel()
-        except* (_Closed, WebSocketDisconnect):
+        except* (Closed, WebSocketDisconnect):
             pass
         if self._websocket.application_state is WebSocketState.CONNECTED:
             await self._hang_up(1001)
@@ -269,24 +264,3 @@ class _Socket:
                             subscription.after = batch[-1].place
         except DomainError as error:
             await self._close(4000 + error.status)
-
-    async def _send(self, message: bytes) -> None:
-        """Send one message; whoever takes none for too long is dropped."""
-        try:
-            async with asyncio.timeout(ACK_SECONDS), self._turn:
-                await self._websocket.send_text(message.decode())
-        except TimeoutError:
-            logger.info("a socket took no bytes for {seconds} s and was dropped", seconds=ACK_SECONDS)
-            raise _Closed from None
-        except RuntimeError:  # it was closed by another task in this moment
-            raise _Closed from None
-
-    async def _close(self, code: int) -> NoReturn:
-        await self._hang_up(code)
-        raise _Closed
-
-    async def _hang_up(self, code: int) -> None:
-        # What is closed already, or takes not even this, goes with its transport.
-        with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
-            async with asyncio.timeout(1):
-                await self._websocket.close(code)

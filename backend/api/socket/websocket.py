@@ -8,8 +8,8 @@ Nothing waits in a queue: whoever follows a run sends by itself, and waits for t
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import aclosing, suppress
-from typing import Any, NoReturn
+from contextlib import aclosing
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -19,7 +19,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from backend.api.dependency import container_of, principal_of
-from backend.api.socket.follow import ACK_SECONDS, CALL_SECONDS, THREAD_LIMIT, follow_thread, notice, refusal
+from backend.api.socket.follow import CALL_SECONDS, THREAD_LIMIT, follow_thread, notice, refusal
+from backend.api.socket.peer import Closed, Peer
 from backend.api.sse import preceded
 from backend.core.error import DomainError, Gone, Invalid, TooLarge
 from backend.dto.event import START, Cursor, Event
@@ -37,10 +38,6 @@ GARBAGE_LIMIT = 5
 _REF_LIMIT = 64
 
 
-class _Closed(Exception):
-    """The conversation is over: the client has gone, stalled, or was sent away."""
-
-
 @router.websocket("/ws/chat")
 async def chat_socket(websocket: WebSocket) -> None:
     """Talk over a WebSocket; the middleware has settled who it is."""
@@ -56,7 +53,7 @@ async def chat_socket(websocket: WebSocket) -> None:
     ).serve()
 
 
-class ChatSocket:
+class ChatSocket(Peer):
     def __init__(
         self,
         websocket: WebSocket,
@@ -67,13 +64,12 @@ class ChatSocket:
         max_chars: int,
         max_bytes: int,
     ) -> None:
-        self._websocket = websocket
+        super().__init__(websocket)
         self._principal = principal
         self._runs = runs
         self._threads = threads
         self._max_bytes = max_bytes
         self._context = {"max_chars": max_chars}
-        self._turn = asyncio.Lock()
         self._following: dict[UUID, asyncio.Task[None]] = {}
         self._calls: dict[str, tuple[type[BaseModel], Callable[[Any], Awaitable[dict[str, Any]]]]] = {
             "chat": (ChatCall, self._chat),
@@ -94,7 +90,7 @@ class ChatSocket:
                 finally:
                     for task in self._following.values():
                         task.cancel()
-        except* (_Closed, WebSocketDisconnect):
+        except* (Closed, WebSocketDisconnect):
             pass
         if self._websocket.application_state is WebSocketState.CONNECTED:
             await self._hang_up(1001)
@@ -132,7 +128,7 @@ class ChatSocket:
                 answer = await handle(parsed)
         except (DomainError, ValidationError, TimeoutError) as error:
             await self._send(_reply("error", ref, {"data": refusal(error)}))
-        except (_Closed, WebSocketDisconnect):
+        except (Closed, WebSocketDisconnect):
             raise
         except Exception as error:  # noqa: BLE001  # one call ends here, and not the socket
             logger.exception("a call on /ws/chat failed")
@@ -226,27 +222,6 @@ class ChatSocket:
             await self._send(notice("resync", {"detail": error.detail, "following": False}))
         except DomainError as error:
             await self._send(notice("error", refusal(error)))
-
-    async def _send(self, message: bytes) -> None:
-        """Send one message; whoever takes none for too long is dropped."""
-        try:
-            async with asyncio.timeout(ACK_SECONDS), self._turn:
-                await self._websocket.send_text(message.decode())
-        except TimeoutError:
-            logger.info("a socket took no bytes for {seconds} s and was dropped", seconds=ACK_SECONDS)
-            raise _Closed from None
-        except RuntimeError:  # it was closed by another task in this moment
-            raise _Closed from None
-
-    async def _close(self, code: int) -> NoReturn:
-        await self._hang_up(code)
-        raise _Closed
-
-    async def _hang_up(self, code: int) -> None:
-        # What is closed already, or takes not even this, goes with its transport.
-        with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
-            async with asyncio.timeout(1):
-                await self._websocket.close(code)
 
 
 def _object(text: str) -> dict[str, Any]:

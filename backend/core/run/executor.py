@@ -12,9 +12,11 @@ import orjson
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import convert_to_messages
 from langchain_core.runnables import RunnableConfig
+from langgraph._internal._constants import CONFIG_KEY_STRICT_RESUME
 from langgraph.channels import BinaryOperatorAggregate
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.types import INTERRUPT
+from langgraph.errors import UnknownInterruptError
 from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
@@ -232,7 +234,7 @@ class Attempt:
             "interrupt_before": request.interrupt_before,
             "interrupt_after": request.interrupt_after,
         }
-        given = await self._input(config)
+        given = await self._input(graph, config)
         if isinstance(encoder, ProtocolEncoder):
             added = self._graphs.transformers(request.agent)
             await encoder.drive(graph, given, config, transformers=added, **options)
@@ -313,6 +315,8 @@ class Attempt:
         if request.checkpoint:
             place = request.checkpoint
             configurable |= {key: place[key] for key in _CHECKPOINT_KEYS if place.get(key) is not None}
+        if request.strict_resume:
+            configurable[CONFIG_KEY_STRICT_RESUME] = True
         if (user := configurable.get("langgraph_auth_user")) is not None:
             configurable["langgraph_auth_user"] = User(user)
         encoder = self._encoder
@@ -332,7 +336,7 @@ class Attempt:
             config["tags"] = request.tags
         return cast(RunnableConfig, {**config, **request.options}) if request.options else config
 
-    async def _input(self, config: RunnableConfig) -> Any:
+    async def _input(self, graph: Graph, config: RunnableConfig) -> Any:
         """What the graph is given: the input, a command, or nothing to go on from where it stands."""
         request = self._run.request
         again = self._run.attempt > 1 and self._saver is not None
@@ -352,6 +356,12 @@ class Attempt:
             () if last is None else [value for _, channel, value in last.pending_writes or () if channel == INTERRUPT]
         )
         waiting = [interrupt.id for interrupts in writes for interrupt in interrupts]
+        # LangGraph checks answers by id itself, and lets any other through where nothing waits: the graph may stand at
+        # a breakpoint.
+        if request.strict_resume and request.has_resume and not waiting:
+            state = await graph.aget_state(cast(RunnableConfig, head))
+            if not state.next:
+                raise UnknownInterruptError("Nothing waits for an answer.", reason="not_pending", pending_ids=[])
         return command_of(request, waiting)
 
 
@@ -397,29 +407,13 @@ def _principal(run: Run) -> Principal:
 _CHECKPOINT_KEYS = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
 
 
-class UnknownInterruptError(ValueError):
-    """An answer names an interrupt that does not wait."""
-
-
 def command_of(request: RunRequest, waiting: list[str]) -> Command[Any]:
-    """Return a request's command; `waiting` are the ids of the interrupts that the thread stands at.
-
-    Raises:
-        UnknownInterruptError: the request is strict, and answers one that does not wait.
-    """
+    """Return a request's command; `waiting` are the ids of the interrupts that the thread stands at."""
     resume = request.resume
-    if request.strict_resume and request.has_resume:
-        named = resume if isinstance(resume, dict) and resume and all(map(_is_interrupt_id, resume)) else None
-        if not waiting or (named is not None and not set(named) <= set(waiting)):
-            raise UnknownInterruptError("The answer names an interrupt that does not wait.")
     if request.has_resume and resume is None:
         # LangGraph takes a bare None for no answer, so each interrupt gets it by its id.
         resume = dict.fromkeys(waiting)
     return Command(resume=resume if request.has_resume else None, update=request.update, goto=_goto(request.goto))
-
-
-def _is_interrupt_id(text: object) -> bool:
-    return isinstance(text, str) and len(text) == 32 and all(letter in "0123456789abcdef" for letter in text)
 
 
 def _goto(goto: Any) -> Any:

@@ -102,7 +102,7 @@ def dumps(data: Any) -> bytes:
         return orjson.dumps(_safe(data, ()))
 
 
-def error_data(error: BaseException) -> dict[str, str]:
+def error_data(error: BaseException) -> dict[str, Any]:
     """Return what a caller is told of a failure: the exception's class as `error`, and a `message`.
 
     The text of an exception that may speak of the server rather than of the request is left out. A group of exceptions
@@ -116,7 +116,10 @@ def error_data(error: BaseException) -> dict[str, str]:
         message = _text(error)
     else:
         message = "An internal error occurred"
-    return {"error": type(error).__name__, "message": _clean(message[:MAX_ERROR_TEXT])}
+    said = {"error": type(error).__name__, "message": _clean(message[:MAX_ERROR_TEXT])}
+    if isinstance(error, UnknownInterruptError):  # by these a client can put its questions again
+        return {**said, "interrupt_ids": error.interrupt_ids, "pending_ids": error.pending_ids}
+    return said
 
 
 def _plain(value: Any) -> Any:
