@@ -6,12 +6,12 @@ is killed.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -20,7 +20,7 @@ from backend.core.retrieval.hybrid_search import HybridSearch
 from backend.database.base import Database
 from backend.database.migrate import migrate
 from backend.database.sqlite import SqliteDatabase
-from backend.dto.knowledge import Job
+from backend.dto.knowledge import KNOWLEDGE, Corpus, Job
 from backend.dto.principal import Principal
 from backend.repository.passage_index import SqlitePassageIndexes
 from backend.service.document_store import DocumentStore
@@ -59,8 +59,13 @@ class MemoryVectors:
         self._folder = folder
         self.kept: dict[tuple[str, str], Sequence[float]] = {}
 
-    def of(self, tenant_id: str) -> "MemoryVectorIndex":
-        return MemoryVectorIndex(self, tenant_id)
+    def of(self, tenant_id: str, corpus: Corpus = KNOWLEDGE) -> "MemoryVectorIndex":
+        return MemoryVectorIndex(self, f"{tenant_id}.{corpus}")
+
+    async def purge(self, tenant_id: str, corpora: Collection[Corpus] | None = None) -> None:
+        spaces = {f"{tenant_id}.{corpus}" for corpus in (get_args(Corpus) if corpora is None else corpora)}
+        for space, passage_id in [pair for pair in self.kept if pair[0] in spaces]:
+            await MemoryVectorIndex(self, space).remove([passage_id])
 
     async def close(self) -> None: ...
 

@@ -1,17 +1,17 @@
-"""Vectors in an embedded Chroma: a collection for each tenant and embedding model, in one folder, of one process.
+"""Vectors in an embedded Chroma: a collection for each tenant, corpus and embedding model, all in one folder.
 
 Two processes on one Chroma folder corrupt it without a word (a later start crashes, or vectors are missing), so the
-folder has an owner, who holds a lock on its file `.owner` for as long as it lives.
+folder has an owner, one process, who holds a lock on its file `.owner` for as long as it lives.
 """
 
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -19,10 +19,11 @@ from loguru import logger
 
 from backend.core.error import IndexMismatch, Unavailable
 from backend.core.retrieval.base import Embedder
+from backend.dto.knowledge import KNOWLEDGE, Corpus
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
-    from chromadb.api.models.Collection import Collection
+    from chromadb.api.models.Collection import Collection as ChromaCollection
     from langchain_chroma import Chroma
 
 T = TypeVar("T")
@@ -43,7 +44,8 @@ class ChromaManager:
         self._embedder = embedder
         self._owner: int | None = None
         self._client: ClientAPI | None = None
-        self._collections: dict[str, Collection] = {}
+        self._collections: dict[str, ChromaCollection] = {}
+        """By prefix."""
         self._opening = asyncio.Lock()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="chroma-read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="chroma-write")
@@ -67,9 +69,9 @@ class ChromaManager:
             os.close(self._owner)  # which gives the lock back; the file stays, since another may be waiting for it
             self._owner = None
 
-    def of(self, tenant_id: str) -> "ChromaVectorIndex":
-        """Return the vectors of the tenant."""
-        return ChromaVectorIndex(self, tenant_id)
+    def of(self, tenant_id: str, corpus: Corpus = KNOWLEDGE) -> "ChromaVectorIndex":
+        """Return the vectors of one of the tenant's corpora."""
+        return ChromaVectorIndex(self, _prefix(tenant_id, corpus))
 
     async def vector_store(self, tenant_id: str, name: str) -> "Chroma":
         """Return a LangChain vector store of the tenant, for what a graph wants to find again by meaning.
@@ -98,31 +100,38 @@ class ChromaManager:
 
         return await self.write(make)
 
-    async def forget(self, tenant_id: str) -> None:
-        """Remove the vectors of the tenant, of every embedding model: the way to another model is to embed again."""
+    async def purge(self, tenant_id: str, corpora: Collection[Corpus] | None = None) -> None:
+        """Remove the vectors of these corpora, of every embedding model; for None, whatever is kept of the tenant.
+
+        It is also the way to another embedding model: embed again afterwards.
+        """
         client = await self.client()
+        prefixes = [_prefix(tenant_id, corpus) for corpus in (get_args(Corpus) if corpora is None else corpora)]
+        prefixes += [f"s-{tenant_id}."] if corpora is None else []
 
         def work() -> None:
-            for name in _names(client, _prefix(tenant_id)):
-                client.delete_collection(name)
+            for prefix in prefixes:
+                for name in _names(client, prefix):
+                    client.delete_collection(name)
 
-        self._collections.pop(tenant_id, None)
+        for prefix in prefixes:
+            self._collections.pop(prefix, None)
         await self.write(work)
 
-    async def collection(self, tenant_id: str) -> "Collection":
-        """Return the tenant's collection, made when there is none.
+    async def collection(self, prefix: str) -> "ChromaCollection":
+        """Return the collection whose name begins so, made when there is none.
 
         Raises:
             IndexMismatch: it was made with another model.
         """
-        known = self._collections.get(tenant_id)
+        known = self._collections.get(prefix)
         if known is not None:
             return known
         client = await self.client()
         async with self._opening:
-            if tenant_id not in self._collections:
-                self._collections[tenant_id] = await self.write(lambda: self._open_collection(client, tenant_id))
-        return self._collections[tenant_id]
+            if prefix not in self._collections:
+                self._collections[prefix] = await self.write(lambda: self._open_collection(client, prefix))
+        return self._collections[prefix]
 
     async def client(self) -> "ClientAPI":
         """Return the client, opened at the first call."""
@@ -146,14 +155,14 @@ class ChromaManager:
 
         return chromadb.PersistentClient(self._path, settings=Settings(anonymized_telemetry=False))
 
-    def _open_collection(self, client: "ClientAPI", tenant_id: str) -> "Collection":
+    def _open_collection(self, client: "ClientAPI", prefix: str) -> "ChromaCollection":
         made_with = {"model": self._embedder.key, "dimensions": self._embedder.dimensions}
-        own = _prefix(tenant_id) + self._embedder.key
-        names = _names(client, _prefix(tenant_id))
+        own = prefix + self._embedder.key
+        names = _names(client, prefix)
         if own not in names:
             for other in names:
                 if client.get_collection(other, embedding_function=None).count():
-                    raise _mismatch(other.removeprefix(_prefix(tenant_id)), self._embedder.key)
+                    raise _mismatch(other.removeprefix(prefix), self._embedder.key)
         collection = client.get_or_create_collection(
             own,
             embedding_function=None,
@@ -167,26 +176,26 @@ class ChromaManager:
 
 
 class ChromaVectorIndex:
-    """The `VectorIndex` of one tenant."""
+    """A `VectorIndex` of one tenant: a collection."""
 
-    def __init__(self, manager: ChromaManager, tenant_id: str) -> None:
+    def __init__(self, manager: ChromaManager, prefix: str) -> None:
         self._manager = manager
-        self._tenant_id = tenant_id
+        self._prefix = prefix
 
     async def upsert(self, passage_ids: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
-        collection = await self._manager.collection(self._tenant_id)
+        collection = await self._manager.collection(self._prefix)
         for start in range(0, len(passage_ids), BATCH):
             ids = list(passage_ids[start : start + BATCH])
             array = np.asarray(vectors[start : start + BATCH], np.float32)
             await self._manager.write(partial(collection.upsert, ids=ids, embeddings=array))
 
     async def remove(self, passage_ids: Sequence[str]) -> None:
-        collection = await self._manager.collection(self._tenant_id)
+        collection = await self._manager.collection(self._prefix)
         for start in range(0, len(passage_ids), BATCH):
             await self._manager.write(partial(collection.delete, ids=list(passage_ids[start : start + BATCH])))
 
     async def query(self, vector: Sequence[float], limit: int) -> list[tuple[str, float]]:
-        collection = await self._manager.collection(self._tenant_id)
+        collection = await self._manager.collection(self._prefix)
 
         def work() -> list[tuple[str, float]]:
             array = np.asarray([vector], np.float32)
@@ -230,9 +239,9 @@ class LangChainEmbeddings(Embeddings):
         return call.result(_EMBED_SECONDS)
 
 
-def _prefix(tenant_id: str) -> str:
+def _prefix(tenant_id: str, corpus: Corpus) -> str:
     # A tenant's name has no dot, so no tenant's prefix begins another's, and no two names are the same.
-    return f"t-{tenant_id}."
+    return f"t-{tenant_id}." if corpus == KNOWLEDGE else f"c-{tenant_id}.{corpus}."
 
 
 def _names(client: "ClientAPI", prefix: str) -> list[str]:

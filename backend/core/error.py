@@ -12,13 +12,15 @@ one place where one of these becomes an RFC 9457 problem document.
     ├── Refused          4xx   by a project's own authentication
     ├── NotFound         404   not there, or another tenant's
     │   ├── ThreadNotFound, RunNotFound, AgentNotFound, AssistantNotFound, CronNotFound, CheckpointNotFound,
-    │   │   DocumentNotFound, PassageNotFound, JobNotFound
+    │   │   DocumentNotFound, PassageNotFound, JobNotFound, TenantNotFound, UserNotFound, ApiKeyNotFound,
+    │   │   InstallationNotFound, TicketNotFound, ArticleNotFound, AttachmentNotFound, FileNotFound, FeedbackNotFound
     ├── Conflict         409   the state does not allow it
     │   ├── ThreadBusy, ThreadExists, AssistantExists, RunEnded, NotInterrupted, IdempotencyConflict, Fenced,
-    │   │   LockLost, IndexMismatch
+    │   │   LockLost, IndexMismatch, ThreadClaimed, VersionConflict, AlreadyThere, SyncActive
     ├── Gone             410   it was there; its events are no longer kept
     ├── TooLarge         413
     ├── TooMany          429   with the seconds after which to try again
+    │   └── BudgetExceeded
     ├── UpstreamFailed   502   a model or a service answered badly
     ├── Unavailable      503   a part of ours is not ready
     └── UpstreamTimeout  504
@@ -171,6 +173,69 @@ class JobNotFound(NotFound):
         super().__init__(f"Job {job_id} does not exist.", job_id=str(job_id))
 
 
+class TenantNotFound(NotFound):
+    slug, title = "tenant-not-found", "No such tenant"
+
+    def __init__(self, tenant_id: object) -> None:
+        super().__init__(f"Tenant {tenant_id} does not exist.", tenant_id=str(tenant_id))
+
+
+class UserNotFound(NotFound):
+    slug, title = "user-not-found", "No such user"
+
+    def __init__(self, user_id: object) -> None:
+        super().__init__(f"User {user_id} does not exist.", user_id=str(user_id))
+
+
+class ApiKeyNotFound(NotFound):
+    slug, title = "api-key-not-found", "No such API key"
+
+    def __init__(self, key_id: object) -> None:
+        super().__init__(f"API key {key_id} does not exist.", key_id=str(key_id))
+
+
+class InstallationNotFound(NotFound):
+    slug, title = "installation-not-found", "No such installation"
+
+    def __init__(self, platform: object) -> None:
+        super().__init__(f"The installation of {platform} does not exist.", platform=str(platform))
+
+
+class TicketNotFound(NotFound):
+    slug, title = "ticket-not-found", "No such ticket"
+
+    def __init__(self, ticket_id: object) -> None:
+        super().__init__(f"Ticket {ticket_id} does not exist.", ticket_id=str(ticket_id))
+
+
+class ArticleNotFound(NotFound):
+    slug, title = "article-not-found", "No such article"
+
+    def __init__(self, article_id: object) -> None:
+        super().__init__(f"Article {article_id} does not exist.", article_id=str(article_id))
+
+
+class AttachmentNotFound(NotFound):
+    slug, title = "attachment-not-found", "No such attachment"
+
+    def __init__(self, attachment_id: object) -> None:
+        super().__init__(f"Attachment {attachment_id} does not exist.", attachment_id=str(attachment_id))
+
+
+class FileNotFound(NotFound):
+    slug, title = "file-not-found", "No such file"
+
+    def __init__(self, key: object) -> None:
+        super().__init__(f"File {key} does not exist.", key=str(key))
+
+
+class FeedbackNotFound(NotFound):
+    slug, title = "feedback-not-found", "No such feedback"
+
+    def __init__(self, feedback_id: object) -> None:
+        super().__init__(f"Feedback {feedback_id} does not exist.", feedback_id=str(feedback_id))
+
+
 class Conflict(DomainError):
     status, slug, title = 409, "conflict", "The state does not allow it"
 
@@ -180,6 +245,35 @@ class ThreadBusy(Conflict):
 
     def __init__(self, thread_id: object) -> None:
         super().__init__(f"Thread {thread_id} already has an active run.", thread_id=str(thread_id))
+
+
+class ThreadClaimed(Conflict):
+    slug, title = "thread-claimed", "A person has taken over the thread"
+
+    def __init__(self, thread_id: object, user_id: str) -> None:
+        super().__init__(
+            f"Thread {thread_id} was taken over by {user_id}; no agent answers on it until it is released.",
+            thread_id=str(thread_id),
+            user_id=user_id,
+        )
+
+
+class VersionConflict(Conflict):
+    slug, title = "version-conflict", "Somebody else changed it"
+
+    def __init__(self, what: str, version: int) -> None:
+        super().__init__(f"{what} was changed meanwhile; it is at version {version}.", version=version)
+
+
+class AlreadyThere(Conflict):
+    slug, title = "already-there", "There is one already"
+
+
+class SyncActive(Conflict):
+    slug, title = "sync-active", "A collection is under way"
+
+    def __init__(self, job_id: object) -> None:
+        super().__init__(f"Job {job_id} is collecting already.", job_id=str(job_id))
 
 
 class ThreadExists(Conflict):
@@ -253,6 +347,10 @@ class TooMany(DomainError):
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(detail, retry_after=retry_after)
         self.retry_after = retry_after
+
+
+class BudgetExceeded(TooMany):
+    slug, title = "budget-exceeded", "The day's budget is used up"
 
 
 class UpstreamFailed(DomainError):

@@ -1,13 +1,26 @@
 """Documents, their passages, and what a search finds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from backend.dto.ticket import Audience
+
 JobStatus = Literal["pending", "running", "success", "error", "cancelled"]
 JobKind = Literal["upload", "folder", "sample"]
 FileOutcome = Literal["added", "updated", "unchanged", "failed"]
+Corpus = Literal["knowledge", "member", "internal", "ticket"]
+"""What a tenant's indexes are kept apart by: documents for everybody, for customers who are logged in, for the desk's
+own people, and the desk's tickets. A search names those that it may read, so nothing has to be filtered out of it."""
+KNOWLEDGE: Corpus = "knowledge"
+READABLE: Mapping[Audience, tuple[Corpus, ...]] = {
+    "customer": ("knowledge",),
+    "member": ("knowledge", "member"),
+    "agent": ("knowledge", "member", "internal"),
+}
+"""The documents that each audience may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,7 @@ class Document:
     metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime
+    corpus: Corpus = KNOWLEDGE
 
 
 @dataclass(frozen=True, slots=True)

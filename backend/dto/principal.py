@@ -7,6 +7,12 @@ from typing import Any
 DEFAULT_TENANT = "default"
 """The tenant of a server that knows only one."""
 
+SCOPES = frozenset({"chat", "knowledge:read", "knowledge:write", "tickets:read", "tickets:write", "sync", "admin"})
+"""Parts of a tenant: talking to agents (threads, runs, assistants, store), documents, tickets, collecting from
+platforms, and its people, keys, limits and reports."""
+OPERATE = "operate"
+"""The part of the server that belongs to no tenant: making, suspending and purging tenants."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -19,3 +25,9 @@ class Principal:
     """What a project's own authentication said of the user, with its `identity`; None without one."""
     permissions: tuple[str, ...] = ()
     """What that authentication permits; its handlers look at them."""
+    scopes: frozenset[str] = SCOPES
+    """Which parts of the server are open to it (`SCOPES`, for an operator also `OPERATE`)."""
+
+    def may(self, scope: str) -> bool:
+        """Return whether a part of the server is open to it."""
+        return scope in self.scopes

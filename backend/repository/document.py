@@ -1,5 +1,6 @@
 """All SQL of documents. The tenant is bound once, so that no statement can forget it."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, func, in
 
 from backend.core.error import DocumentNotFound
 from backend.database.model import DocumentRow
-from backend.dto.knowledge import Document
+from backend.dto.knowledge import Corpus, Document
 
 _documents = cast(Table, DocumentRow.__table__)
 _one = (_documents.c.tenant_id == bindparam("tenant")) & (_documents.c.document_id == bindparam("document"))
@@ -37,9 +38,11 @@ class DocumentRepository:
         row = self._connection.execute(_select, self._key(document_id)).one_or_none()
         return None if row is None else _document(row)
 
-    def list(self, *, limit: int, before: tuple[datetime, UUID] | None = None) -> list[Document]:
-        """Return documents, the last changed first, from behind `before` on."""
-        query = select(_documents).where(_documents.c.tenant_id == self._tenant_id)
+    def list(
+        self, corpora: Collection[Corpus], *, limit: int, before: tuple[datetime, UUID] | None = None
+    ) -> list[Document]:
+        """Return documents of some corpora, the last changed first, from behind `before` on."""
+        query = select(_documents).where(_documents.c.tenant_id == self._tenant_id, _documents.c.corpus.in_(corpora))
         if before is not None:
             moment, document_id = before
             query = query.where(
@@ -51,10 +54,10 @@ class DocumentRepository:
         query = query.order_by(_documents.c.updated_at.desc(), _documents.c.document_id.desc()).limit(limit)
         return [_document(row) for row in self._connection.execute(query)]
 
-    def count(self) -> tuple[int, int]:
-        """Return how many documents there are, and how many passages they have together."""
+    def count(self, corpora: Collection[Corpus]) -> tuple[int, int]:
+        """Return how many documents of some corpora there are, and how many passages they have together."""
         query = select(func.count(), func.coalesce(func.sum(_documents.c.chunks), 0)).where(
-            _documents.c.tenant_id == self._tenant_id
+            _documents.c.tenant_id == self._tenant_id, _documents.c.corpus.in_(corpora)
         )
         documents, chunks = self._connection.execute(query).one()
         return documents, chunks
@@ -75,6 +78,7 @@ class DocumentRepository:
             "url": document.url,
             "metadata": document.metadata,
             "updated_at": document.updated_at,
+            "corpus": document.corpus,
         }
         done = self._connection.execute(update(_documents).where(_one).values(values), self._key(document.document_id))
         if done.rowcount == 0:
@@ -113,4 +117,5 @@ def _document(row: Row[Any]) -> Document:
         metadata=row.metadata,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        corpus=row.corpus,
     )

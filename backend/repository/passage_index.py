@@ -8,10 +8,10 @@ passage is taken out by naming the terms that went in.
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 from sqlalchemy import Connection
@@ -20,7 +20,7 @@ from backend.core.error import InvalidId, PassageNotFound
 from backend.core.retrieval.base import Hit, Matches, Statistics
 from backend.core.retrieval.tokenizer import VERSION, terms
 from backend.database.sqlite import SqliteDatabase
-from backend.dto.knowledge import Passage
+from backend.dto.knowledge import KNOWLEDGE, Corpus, Passage
 
 OPEN_FILES = 32
 """Files that stay open when nobody uses them."""
@@ -43,22 +43,32 @@ _COLUMNS = "passage_id, document_id, title, path, text, position, url, source"
 
 
 class SqlitePassageIndexes:
-    """Opens the index files as they are asked for, and closes those that were not used for the longest time."""
+    """Opens the index files, one a tenant and corpus, when asked for; closes those unused for the longest time."""
 
     def __init__(self, folder: Path, *, open_files: int = OPEN_FILES) -> None:
         self._folder = folder
         self._most = open_files
         self._files: OrderedDict[str, _File] = OrderedDict()
 
-    def of(self, tenant_id: str) -> "SqlitePassageIndex":
-        """Return the index of the tenant; its file is opened at the first use.
+    def of(self, tenant_id: str, corpus: Corpus = KNOWLEDGE) -> "SqlitePassageIndex":
+        """Return an index of the tenant; its file is opened at the first use.
 
         Raises:
             InvalidId: not a tenant's name, which also names the file.
         """
-        if not _TENANT.fullmatch(tenant_id):
-            raise InvalidId(f"{tenant_id!r} is not a tenant's name.")
-        return SqlitePassageIndex(self, tenant_id)
+        return SqlitePassageIndex(self, _file_name(tenant_id, corpus))
+
+    async def purge(self, tenant_id: str, corpora: Collection[Corpus] | None = None) -> None:
+        for corpus in get_args(Corpus) if corpora is None else corpora:
+            name = _file_name(tenant_id, corpus)
+            async with self.use(name) as database:  # also waits for whoever has it open
+                await database.write(_empty)
+            file = self._files.get(name)
+            if file is not None and not file.users:
+                del self._files[name]
+                await file.close()
+                for ending in ("", "-wal", "-shm"):
+                    await asyncio.to_thread((self._folder / f"{name}.db{ending}").unlink, missing_ok=True)
 
     async def close(self) -> None:
         files = list(self._files.values())
@@ -67,12 +77,12 @@ class SqlitePassageIndexes:
             await file.close()
 
     @asynccontextmanager
-    async def use(self, tenant_id: str) -> AsyncGenerator[SqliteDatabase]:
-        """Give the tenant's database, which stays open at least as long as it is used."""
-        file = self._files.get(tenant_id)
+    async def use(self, name: str) -> AsyncGenerator[SqliteDatabase]:
+        """Give the database of this name, which stays open at least as long as it is used."""
+        file = self._files.get(name)
         if file is None:
-            file = self._files[tenant_id] = _File(self._folder / f"{tenant_id}.db")
-        self._files.move_to_end(tenant_id)
+            file = self._files[name] = _File(self._folder / f"{name}.db")
+        self._files.move_to_end(name)
         file.users += 1
         try:
             yield await file.opened()
@@ -115,11 +125,11 @@ class _File:
 
 
 class SqlitePassageIndex:
-    """The `PassageIndex` of one tenant."""
+    """A `PassageIndex` of one tenant: a file."""
 
-    def __init__(self, files: SqlitePassageIndexes, tenant_id: str) -> None:
+    def __init__(self, files: SqlitePassageIndexes, name: str) -> None:
         self._files = files
-        self._tenant_id = tenant_id
+        self._name = name
 
     async def replace(self, document_id: str, passages: Sequence[Passage]) -> None:
         if any(passage.document_id != document_id for passage in passages):
@@ -140,11 +150,11 @@ class SqlitePassageIndex:
                 (len(passages), sum(len(passage.text) for passage in passages)),
             )
 
-        async with self._files.use(self._tenant_id) as database:
+        async with self._files.use(self._name) as database:
             await database.write(work)
 
     async def remove(self, document_id: str) -> None:
-        async with self._files.use(self._tenant_id) as database:
+        async with self._files.use(self._name) as database:
             await database.write(lambda connection: _remove(connection, document_id))
 
     async def ids(self, document_id: str) -> list[str]:
@@ -154,7 +164,7 @@ class SqlitePassageIndex:
             )
             return [row[0] for row in rows]
 
-        async with self._files.use(self._tenant_id) as database:
+        async with self._files.use(self._name) as database:
             return await database.read(work)
 
     async def find(self, passage_ids: Sequence[str]) -> list[Passage]:
@@ -168,7 +178,7 @@ class SqlitePassageIndex:
                 )
                 found.update((row[0], _passage(row)) for row in rows)
 
-        async with self._files.use(self._tenant_id) as database:
+        async with self._files.use(self._name) as database:
             await database.read(work)
         return [found[passage_id] for passage_id in passage_ids if passage_id in found]
 
@@ -186,7 +196,7 @@ class SqlitePassageIndex:
             )
             return [_passage(row) for row in rows]
 
-        async with self._files.use(self._tenant_id) as database:
+        async with self._files.use(self._name) as database:
             return await database.read(work)
 
     async def search(self, terms: Sequence[str], limit: int) -> Matches:
@@ -199,15 +209,28 @@ class SqlitePassageIndex:
             hits = _hits(connection, chosen, limit) if chosen else ()
             return Matches(hits=hits, frequencies=known, statistics=statistics)
 
-        async with self._files.use(self._tenant_id) as database:
+        async with self._files.use(self._name) as database:
             return await database.read(work)
 
     async def statistics(self) -> Statistics:
-        async with self._files.use(self._tenant_id) as database:
+        async with self._files.use(self._name) as database:
             return await database.read(_statistics)
 
     async def count(self) -> int:
         return (await self.statistics()).passages
+
+
+def _file_name(tenant_id: str, corpus: Corpus) -> str:
+    # A tenant's name has no dot, so no two names are the same.
+    if not _TENANT.fullmatch(tenant_id):
+        raise InvalidId(f"{tenant_id!r} is not a tenant's name.")
+    return tenant_id if corpus == KNOWLEDGE else f"{tenant_id}.{corpus}"
+
+
+def _empty(connection: Connection) -> None:
+    connection.exec_driver_sql("INSERT INTO term (term) VALUES ('delete-all')")
+    connection.exec_driver_sql("DELETE FROM passage")
+    connection.exec_driver_sql("UPDATE meta SET passages = 0, characters = 0")
 
 
 def _prepare(connection: Connection) -> None:

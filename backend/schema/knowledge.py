@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backend.dto.knowledge import Document, FileOutcome, FileReport, Job, JobKind, JobStatus, Passage, Retrieval
+from backend.dto.ticket import Audience
 from backend.schema.chat import Metadata
 
 SEARCH_LIMIT = 50
@@ -173,6 +174,7 @@ class SearchRequest(BaseModel):
 
     query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
     limit: int = Field(6, ge=1, le=SEARCH_LIMIT)
+    audience: Audience = Field("customer", description="Who is to read it; `agent` also finds what is internal.")
 
 
 class PassageRead(BaseModel):

@@ -22,7 +22,7 @@ from backend.core.retrieval.base import Embedder, PassageIndex, PassageIndexes, 
 from backend.core.retrieval.indexer import Indexer, Readable
 from backend.core.retrieval.precomputed import PrecomputedEmbedder
 from backend.database.base import Database
-from backend.dto.knowledge import Document, FileOutcome
+from backend.dto.knowledge import KNOWLEDGE, Corpus, Document, FileOutcome
 from backend.repository.document import DocumentRepository
 from backend.service.sample import SAMPLE_VECTORS
 
@@ -42,6 +42,8 @@ class Incoming:
     """Bytes of what it was made from."""
     url: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    corpus: Corpus = KNOWLEDGE
+    """Which of the tenant's indexes it goes to; one that comes to another than before leaves that one first."""
 
 
 class DocumentStore:
@@ -85,9 +87,13 @@ class DocumentStore:
             changed: list[tuple[Incoming, Document]] = []
             for document_id, incoming in zip(ids, documents, strict=True):
                 old = known.get(document_id)
-                if old is not None and await self._holds(tenant_id, old, incoming.digest):
+                stays = old is not None and old.corpus == incoming.corpus
+                if old is not None and stays and await self._holds(tenant_id, old, incoming.digest):
                     results.append(("unchanged", old))
                     continue
+                if old is not None and not stays:
+                    await self._put_rows(tenant_id, [replace(old, sha256="")])
+                    await self._indexer(tenant_id, old.corpus).remove(str(document_id))
                 new = self._row(tenant_id, document_id, incoming, old)
                 changed.append((incoming, new))
                 results.append(("updated" if old is not None and old.sha256 else "added", new))
@@ -105,35 +111,39 @@ class DocumentStore:
             if document is None:
                 raise DocumentNotFound(document_id)
             await self._put_rows(tenant_id, [replace(document, sha256="", chunks=0)])
-            await self._indexer(tenant_id).remove(str(document_id))
+            await self._indexer(tenant_id, document.corpus).remove(str(document_id))
             await self._db.write(lambda c: DocumentRepository(c, tenant_id).delete(document_id))
 
-    def passages(self, tenant_id: str) -> PassageIndex:
-        """Return the passages of one tenant, to be read."""
-        return self._passages.of(tenant_id)
+    def passages(self, tenant_id: str, corpus: Corpus = KNOWLEDGE) -> PassageIndex:
+        """Return the passages of one of a tenant's corpora, to be read."""
+        return self._passages.of(tenant_id, corpus)
 
     async def _holds(self, tenant_id: str, document: Document, digest: str) -> bool:
         """Whether just this content can be found: somebody may have deleted the indexes, to have them made anew."""
         if document.sha256 != digest:
             return False
-        return len(await self.passages(tenant_id).ids(str(document.document_id))) == document.chunks
+        index = self.passages(tenant_id, document.corpus)
+        return len(await index.ids(str(document.document_id))) == document.chunks
 
     async def _write(self, tenant_id: str, changed: Sequence[tuple[Incoming, Document]]) -> dict[UUID, Document]:
         await self._put_rows(tenant_id, [row for _, row in changed])
-        await self._indexer(tenant_id).replace(
-            *(
-                Readable(
-                    document_id=str(row.document_id),
-                    title=row.title,
-                    sections=incoming.parsed.sections,
-                    source=row.source,
-                    url=row.url,
+        for corpus in {row.corpus for _, row in changed}:
+            await self._indexer(tenant_id, corpus).replace(
+                *(
+                    Readable(
+                        document_id=str(row.document_id),
+                        title=row.title,
+                        sections=incoming.parsed.sections,
+                        source=row.source,
+                        url=row.url,
+                    )
+                    for incoming, row in changed
+                    if row.corpus == corpus
                 )
-                for incoming, row in changed
             )
+        counts = await asyncio.gather(
+            *(self.passages(tenant_id, row.corpus).ids(str(row.document_id)) for _, row in changed)
         )
-        index = self.passages(tenant_id)
-        counts = await asyncio.gather(*(index.ids(str(row.document_id)) for _, row in changed))
         rows = [
             replace(row, sha256=incoming.digest, chunks=len(ids))
             for (incoming, row), ids in zip(changed, counts, strict=True)
@@ -157,6 +167,7 @@ class DocumentStore:
             metadata=incoming.metadata,
             created_at=old.created_at if old is not None else now,
             updated_at=now,
+            corpus=incoming.corpus,
         )
 
     async def _find(self, tenant_id: str, ids: Sequence[UUID]) -> dict[UUID, Document]:
@@ -175,8 +186,8 @@ class DocumentStore:
 
         await self._db.write(lambda c: put(DocumentRepository(c, tenant_id)), durable=False)
 
-    def _indexer(self, tenant_id: str) -> Indexer:
-        return Indexer(tenant_id, passages=self._passages, vectors=self._vectors, embedder=self._embedder)
+    def _indexer(self, tenant_id: str, corpus: Corpus) -> Indexer:
+        return Indexer(tenant_id, corpus, passages=self._passages, vectors=self._vectors, embedder=self._embedder)
 
     @asynccontextmanager
     async def _turn(self, ids: Sequence[UUID]) -> AsyncIterator[None]:

@@ -10,13 +10,17 @@ from uuid import UUID
 from backend.core.collector.file.document import Limits
 from backend.core.collector.file.folder import safe_source
 from backend.core.collector.file.markdown import read_markdown
+from backend.core.error import DocumentNotFound, Forbidden, PassageNotFound
 from backend.core.retrieval.base import Retriever
 from backend.database.base import Database
-from backend.dto.knowledge import Document, FileOutcome, Passage, Retrieval
+from backend.dto.knowledge import READABLE, Corpus, Document, FileOutcome, Passage, Retrieval
 from backend.dto.principal import Principal
+from backend.dto.ticket import Audience
 from backend.repository.document import DocumentRepository
 from backend.service.document_store import DocumentStore, Incoming, digest_of
 
+DESK = "tickets:read"
+"""The scope of the desk's own people, who may read what customers may not."""
 NEIGHBOURS = 1
 """Passages shown before and after a cited one."""
 
@@ -24,7 +28,7 @@ NEIGHBOURS = 1
 class Search(Protocol):
     """Makes retrievers."""
 
-    def bound(self, tenant_id: str) -> Retriever: ...
+    def bound(self, tenant_id: str, *corpora: Corpus) -> Retriever: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +63,23 @@ class KnowledgeService:
     ) -> list[Document]:
         """Return documents, the last changed first, from behind `before` (moment of change and id) on."""
         return await self._db.read(
-            lambda c: DocumentRepository(c, principal.tenant_id).list(limit=limit, before=before)
+            lambda c: DocumentRepository(c, principal.tenant_id).list(_corpora(principal), limit=limit, before=before)
         )
 
     async def count(self, principal: Principal) -> tuple[int, int]:
         """Return how many documents there are, and how many passages they have together."""
-        return await self._db.read(lambda c: DocumentRepository(c, principal.tenant_id).count())
+        return await self._db.read(lambda c: DocumentRepository(c, principal.tenant_id).count(_corpora(principal)))
 
     async def get(self, principal: Principal, document_id: UUID) -> Document:
         """Return a document.
 
         Raises:
-            DocumentNotFound: no such document, or another tenant's.
+            DocumentNotFound: no such document, another tenant's, or not for this reader.
         """
-        return await self._db.read(lambda c: DocumentRepository(c, principal.tenant_id).get(document_id))
+        document = await self._db.read(lambda c: DocumentRepository(c, principal.tenant_id).get(document_id))
+        if document.corpus not in _corpora(principal):
+            raise DocumentNotFound(document_id)
+        return document
 
     async def add(self, principal: Principal, text: TextDocument) -> tuple[FileOutcome, Document]:
         """Take in a text at once and return what became of it; the same source again is a new version.
@@ -91,23 +98,37 @@ class KnowledgeService:
         """Remove a document and its passages.
 
         Raises:
-            DocumentNotFound: no such document, or another tenant's.
+            DocumentNotFound: no such document, another tenant's, or not for this reader.
         """
+        await self.get(principal, document_id)
         await self._store.delete(principal.tenant_id, document_id)
 
-    async def search(self, principal: Principal, query: str, *, limit: int = 6) -> Retrieval:
-        """Return the best passages for a question, and whether they are enough to answer from."""
-        return await self.retriever(principal.tenant_id).retrieve(query, limit=limit)
+    async def search(
+        self, principal: Principal, query: str, *, limit: int = 6, audience: Audience = "customer"
+    ) -> Retrieval:
+        """Return the best passages that an audience may read, and whether they are enough to answer from.
+
+        Raises:
+            Forbidden: who asks does not belong to the audience.
+        """
+        if audience != "customer" and not principal.may(DESK):
+            raise Forbidden("Only the desk's own people may search what is not for everybody.")
+        return await self._search.bound(principal.tenant_id, *READABLE[audience]).retrieve(query, limit=limit)
 
     async def passage(self, principal: Principal, passage_id: str, *, radius: int = NEIGHBOURS) -> PassageInContext:
         """Return what a citation names, with what stands around it.
 
         Raises:
-            PassageNotFound: no such passage, or another tenant's.
+            PassageNotFound: no such passage, another tenant's, or not for this reader.
             DocumentNotFound: its document is being removed.
         """
-        index = self._store.passages(principal.tenant_id)
-        passage = await index.get(passage_id)
+        for corpus in _corpora(principal):
+            index = self._store.passages(principal.tenant_id, corpus)
+            if found := await index.find([passage_id]):
+                break
+        else:
+            raise PassageNotFound(passage_id)
+        (passage,) = found
         document = await self.get(principal, UUID(passage.document_id))
         around = await index.around(passage.document_id, passage.position, radius)
         return PassageInContext(
@@ -117,6 +138,6 @@ class KnowledgeService:
             after=[one for one in around if one.position > passage.position],
         )
 
-    def retriever(self, tenant_id: str) -> Retriever:
-        """Return what searches the documents of one tenant."""
-        return self._search.bound(tenant_id)
+
+def _corpora(principal: Principal) -> tuple[Corpus, ...]:
+    return READABLE["agent" if principal.may(DESK) else "customer"]

@@ -55,15 +55,15 @@ async def test_a_new_version_keeps_the_moment_of_creation(database: Database) ->
     await put(database, document)
     await put(database, changed)
     assert await get(database, document.document_id) == replace(changed, created_at=NOW)
-    assert await database.read(lambda c: DocumentRepository(c, "alpha").count()) == (1, 9)
+    assert await database.read(lambda c: DocumentRepository(c, "alpha").count(["knowledge"])) == (1, 9)
 
 
 async def test_another_tenants_document_is_not_found(database: Database) -> None:
     document = make_document()
     await put(database, document)
     assert await database.read(lambda c: DocumentRepository(c, "beta").find(document.document_id)) is None
-    assert await database.read(lambda c: DocumentRepository(c, "beta").list(limit=9)) == []
-    assert await database.read(lambda c: DocumentRepository(c, "beta").count()) == (0, 0)
+    assert await database.read(lambda c: DocumentRepository(c, "beta").list(["knowledge"], limit=9)) == []
+    assert await database.read(lambda c: DocumentRepository(c, "beta").count(["knowledge"])) == (0, 0)
     with pytest.raises(DocumentNotFound):
         await database.write(lambda c: DocumentRepository(c, "beta").delete(document.document_id))
     assert await get(database, document.document_id) == document
@@ -72,7 +72,7 @@ async def test_another_tenants_document_is_not_found(database: Database) -> None
 async def test_two_tenants_may_name_their_documents_alike(database: Database) -> None:
     await put(database, make_document())
     await put(database, make_document(tenant_id="beta"))
-    assert await database.read(lambda c: DocumentRepository(c, "beta").count()) == (1, 3)
+    assert await database.read(lambda c: DocumentRepository(c, "beta").count(["knowledge"])) == (1, 3)
 
 
 async def test_documents_are_listed_the_last_changed_first_in_pages(database: Database) -> None:
@@ -81,7 +81,7 @@ async def test_documents_are_listed_the_last_changed_first_in_pages(database: Da
     await put(database, *documents)
     seen: list[Document] = []
     before: tuple[datetime, UUID] | None = None
-    while page := await database.read(lambda c: DocumentRepository(c, "alpha").list(limit=4, before=before)):  # noqa: B023
+    while page := await database.read(lambda c: DocumentRepository(c, "alpha").list(["knowledge"], limit=4, before=before)):  # noqa: B023
         seen += page
         before = page[-1].updated_at, page[-1].document_id
     assert {document.document_id for document in seen} == {document.document_id for document in documents}

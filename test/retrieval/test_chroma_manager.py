@@ -99,7 +99,7 @@ async def test_another_embedding_model_is_refused_until_the_vectors_are_forgotte
     with pytest.raises(IndexMismatch):
         await second.of("default").upsert(["b"], [axis(0)])
     assert await second.of("other").query(axis(0), 1) == []
-    await second.forget("default")
+    await second.purge("default", ["knowledge"])
     await second.of("default").upsert(["b"], [axis(0)])
     assert [name for name, _ in await second.of("default").query(axis(0), 5)] == ["b"]
     await second.close()

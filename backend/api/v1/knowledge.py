@@ -12,6 +12,7 @@ from backend.api.dependency import Caller, Ingest, Knowledge
 from backend.api.sse import EventStream
 from backend.core.error import (
     DocumentNotFound,
+    Forbidden,
     IndexMismatch,
     Invalid,
     InvalidCursor,
@@ -228,9 +229,10 @@ async def _events(jobs: AsyncGenerator[Job], seen: int) -> AsyncGenerator[list[E
             yield [Event(Cursor(1, seen), "done" if last else "progress", data)]
 
 
-@router.post("/search", summary="Search", responses=problems(Unauthorized, IndexMismatch, UpstreamFailed))
+@router.post("/search", summary="Search", responses=problems(Unauthorized, Forbidden, IndexMismatch, UpstreamFailed))
 async def search(
     question: Annotated[SearchRequest, Body(openapi_examples=SEARCH_EXAMPLES)], caller: Caller, knowledge: Knowledge
 ) -> SearchResult:
     """Find passages by their words and their meaning, best first, with the scores behind the order."""
-    return SearchResult.of(await knowledge.search(caller, question.query, limit=question.limit))
+    found = await knowledge.search(caller, question.query, limit=question.limit, audience=question.audience)
+    return SearchResult.of(found)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from langchain_core.language_models import BaseChatModel
 
+from backend.core.graph.desk import Desk
 from backend.core.retrieval.base import Retriever
 
 
@@ -23,3 +24,5 @@ class Context:
     """Budget of one answer."""
     has_llm: bool = True
     """False when the built-in extractive model answers."""
+    desk: Desk | None = None
+    """The tenant's support desk; None outside a server."""

@@ -1,10 +1,10 @@
 """Ports of retrieval. Each promise below holds for every implementation."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from backend.dto.knowledge import Passage, Retrieval
+from backend.dto.knowledge import KNOWLEDGE, Corpus, Passage, Retrieval
 
 
 class Retriever(Protocol):
@@ -106,9 +106,12 @@ class PassageIndex(Protocol):
 
 
 class PassageIndexes(Protocol):
-    """Hands out the keyword index of each tenant."""
+    """Hands out the keyword indexes of each tenant."""
 
-    def of(self, tenant_id: str) -> PassageIndex: ...
+    def of(self, tenant_id: str, corpus: Corpus = KNOWLEDGE) -> PassageIndex: ...
+
+    async def purge(self, tenant_id: str, corpora: Collection[Corpus] | None = None) -> None:
+        """Remove these of the tenant's indexes, all of them for None, whatever is in them."""
 
     async def close(self) -> None: ...
 
@@ -135,8 +138,11 @@ class VectorIndex(Protocol):
 
 
 class VectorIndexes(Protocol):
-    """Hands out the vector index of each tenant."""
+    """Hands out the vector indexes of each tenant."""
 
-    def of(self, tenant_id: str) -> VectorIndex: ...
+    def of(self, tenant_id: str, corpus: Corpus = KNOWLEDGE) -> VectorIndex: ...
+
+    async def purge(self, tenant_id: str, corpora: Collection[Corpus] | None = None) -> None:
+        """Remove the vectors of these corpora, of every embedding model; for None, whatever is kept of the tenant."""
 
     async def close(self) -> None: ...

@@ -11,12 +11,13 @@ for questions about articles. How much meaning weighs is decided by what is know
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from backend.core.retrieval.base import (
     Embedder,
-    Hit,
+    Matches,
     PassageIndex,
     PassageIndexes,
     Statistics,
@@ -34,7 +35,7 @@ from backend.core.retrieval.evidence import (
     weights,
 )
 from backend.core.retrieval.tokenizer import numbers, question_terms, terms
-from backend.dto.knowledge import Passage, Retrieval
+from backend.dto.knowledge import KNOWLEDGE, Corpus, Passage, Retrieval
 
 CANDIDATES = 50
 """Passages that each side proposes."""
@@ -103,17 +104,20 @@ class HybridSearch:
         self._vectors = vectors
         self._embedder = embedder
 
-    def bound(self, tenant_id: str) -> "HybridRetriever":
-        """Return the retriever of the tenant."""
-        return HybridRetriever(self._passages.of(tenant_id), self._vectors.of(tenant_id), self._embedder)
+    def bound(self, tenant_id: str, *corpora: Corpus) -> "HybridRetriever":
+        """Return the retriever of the tenant over these corpora together; without any, over its documents."""
+        parts = [
+            (self._passages.of(tenant_id, corpus), self._vectors.of(tenant_id, corpus))
+            for corpus in corpora or (KNOWLEDGE,)
+        ]
+        return HybridRetriever(parts, self._embedder)
 
 
 class HybridRetriever:
     """The `Retriever` of one tenant. The same question over the same documents always finds the same."""
 
-    def __init__(self, passages: PassageIndex, vectors: VectorIndex, embedder: Embedder) -> None:
-        self._passages = passages
-        self._vectors = vectors
+    def __init__(self, parts: Sequence[tuple[PassageIndex, VectorIndex]], embedder: Embedder) -> None:
+        self._parts = parts
         self._embedder = embedder
         self._gates = gates_for(embedder.key)
 
@@ -136,10 +140,12 @@ class HybridRetriever:
         asked = question_terms(query)
         if not asked:
             return NOTHING
-        matches, near = await asyncio.gather(self._passages.search(asked, CANDIDATES), self._nearest(query))
-        found = await self._candidates(matches.hits, near)
+        (vector,) = await self._embedder.embed([query])
+        parts = await asyncio.gather(*(_proposed(*part, asked, vector) for part in self._parts))
+        found = [passage for part in parts for passage in part.candidates]
         if not found:
             return NOTHING
+        matches = parts[0].matches if len(parts) == 1 else _together([part.matches for part in parts])
         weight = weights(asked, matches.frequencies, matches.statistics.passages)
         weigh = weights_for(matches.statistics)
         nearest = sorted(found, key=lambda passage: -passage.vector_score)[:NEAREST]
@@ -165,26 +171,51 @@ class HybridRetriever:
         evidence = gate.evidence(signs)
         return Ranking(passages=tuple(ranked), signs=signs, evidence=evidence, enough=evidence >= gate.threshold)
 
-    async def _nearest(self, query: str) -> list[tuple[str, float]]:
-        (vector,) = await self._embedder.embed([query])
-        return await self._vectors.query(vector, CANDIDATES)
 
-    async def _candidates(self, hits: Sequence[Hit], near: Sequence[tuple[str, float]]) -> list[Passage]:
-        """Bring both lists together; a vector whose passage is gone is left out."""
-        scores = {hit.passage.passage_id: hit.score for hit in hits}
-        cosines = {name: max(cosine, 0.0) for name, cosine in near}
-        # What a full list leaves out is at most as good as its last one, and is taken to be just that.
-        least_score = hits[-1].score if len(hits) == CANDIDATES else 0.0
-        least_cosine = max(near[-1][1], 0.0) if len(near) == CANDIDATES else 0.0
-        meant = await self._passages.find([name for name in cosines if name not in scores])
-        return [
-            replace(
-                passage,
-                keyword_score=scores.get(passage.passage_id, least_score),
-                vector_score=cosines.get(passage.passage_id, least_cosine),
-            )
-            for passage in (*(hit.passage for hit in hits), *meant)
-        ]
+@dataclass(frozen=True, slots=True)
+class _Proposed:
+    """What one corpus has for a question."""
+
+    matches: Matches
+    candidates: list[Passage]
+
+
+async def _proposed(
+    passages: PassageIndex, vectors: VectorIndex, asked: Sequence[str], vector: Sequence[float]
+) -> _Proposed:
+    """Bring what is found by words and by meaning together; a vector whose passage is gone is left out."""
+    matches, near = await asyncio.gather(passages.search(asked, CANDIDATES), vectors.query(vector, CANDIDATES))
+    hits = matches.hits
+    scores = {hit.passage.passage_id: hit.score for hit in hits}
+    cosines = {name: max(cosine, 0.0) for name, cosine in near}
+    # What a full list leaves out is at most as good as its last one, and is taken to be just that.
+    least_score = hits[-1].score if len(hits) == CANDIDATES else 0.0
+    least_cosine = max(near[-1][1], 0.0) if len(near) == CANDIDATES else 0.0
+    meant = await passages.find([name for name in cosines if name not in scores])
+    candidates = [
+        replace(
+            passage,
+            keyword_score=scores.get(passage.passage_id, least_score),
+            vector_score=cosines.get(passage.passage_id, least_cosine),
+        )
+        for passage in (*(hit.passage for hit in hits), *meant)
+    ]
+    return _Proposed(matches, candidates)
+
+
+def _together(every: Sequence[Matches]) -> Matches:
+    """Return what several corpora found, as if they were one."""
+    frequencies: Counter[str] = Counter()
+    for matches in every:
+        frequencies.update(matches.frequencies)
+    return Matches(
+        hits=tuple(sorted((hit for matches in every for hit in matches.hits), key=lambda hit: -hit.score)),
+        frequencies=dict(frequencies),
+        statistics=Statistics(
+            passages=sum(matches.statistics.passages for matches in every),
+            characters=sum(matches.statistics.characters for matches in every),
+        ),
+    )
 
 
 def _foreign(query: str, nearest: Sequence[Passage]) -> bool:

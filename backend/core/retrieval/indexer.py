@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backend.core.retrieval.base import Embedder, PassageIndexes, VectorIndexes
 from backend.core.retrieval.chunking import Section, chunk, index_text
-from backend.dto.knowledge import Passage
+from backend.dto.knowledge import KNOWLEDGE, Corpus, Passage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +22,19 @@ class Readable:
 
 
 class Indexer:
-    """Keeps the passages and the vectors of one tenant's documents."""
+    """Keeps the passages and the vectors of one corpus of a tenant."""
 
-    def __init__(self, tenant_id: str, *, passages: PassageIndexes, vectors: VectorIndexes, embedder: Embedder) -> None:
-        self._passages = passages.of(tenant_id)
-        self._vectors = vectors.of(tenant_id)
+    def __init__(
+        self,
+        tenant_id: str,
+        corpus: Corpus = KNOWLEDGE,
+        *,
+        passages: PassageIndexes,
+        vectors: VectorIndexes,
+        embedder: Embedder,
+    ) -> None:
+        self._passages = passages.of(tenant_id, corpus)
+        self._vectors = vectors.of(tenant_id, corpus)
         self._embedder = embedder
 
     async def replace(self, *documents: Readable) -> int:
@@ -55,10 +63,11 @@ class Indexer:
         )
         return len(every)
 
-    async def remove(self, document_id: str) -> None:
-        """Make the document unfindable; nothing happens when it is not known."""
-        await self._vectors.remove(await self._passages.ids(document_id))
-        await self._passages.remove(document_id)
+    async def remove(self, *document_ids: str) -> None:
+        """Make the documents unfindable; nothing happens to one that is not known."""
+        known = await asyncio.gather(*(self._passages.ids(document_id) for document_id in document_ids))
+        await self._vectors.remove([name for names in known for name in names])
+        await asyncio.gather(*(self._passages.remove(document_id) for document_id in document_ids))
 
 
 def _passages(document: Readable) -> list[Passage]:

@@ -31,3 +31,5 @@ class DocumentRow(Base):
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", JsonType)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    corpus: Mapped[str] = mapped_column(String(16), server_default="knowledge")
+    """Which of the tenant's indexes holds its passages."""

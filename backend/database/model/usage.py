@@ -11,7 +11,10 @@ from backend.database.model.base import Base, UtcDateTime
 
 class UsageRow(Base):
     __tablename__ = "usage"
-    __table_args__ = (Index("ix_usage_tenant_time", "tenant_id", "created_at"),)
+    __table_args__ = (
+        Index("ix_usage_tenant_time", "tenant_id", "created_at"),
+        Index("ix_usage_user_time", "tenant_id", "user_id", "created_at"),
+    )
 
     run_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     tenant_id: Mapped[str] = mapped_column(String(63))
@@ -26,3 +29,5 @@ class UsageRow(Base):
     calls: Mapped[int] = mapped_column(Integer)
     estimated: Mapped[bool] = mapped_column(Boolean)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    agent: Mapped[str | None] = mapped_column(String(255))
+    """Which agent, or part of the server (`summary`, `index`), used it."""

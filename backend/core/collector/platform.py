@@ -1,0 +1,89 @@
+"""What a support platform must be able to do: one implementation a platform (`freshdesk/`)."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from backend.dto.ticket import ArticleData, AttachmentData, ConversationData, TicketData
+
+TicketState = Literal["live", "deleted", "spam"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountInfo:
+    """Whose key it is."""
+
+    platform: str
+    domain: str
+    tenant_id: str
+    """The tenant that the domain's name suggests."""
+    agent_id: str
+    agent_email: str
+    agent_name: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadItem:
+    """An item of a page that cannot be read."""
+
+    object_type: str
+    original_id: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketPage:
+    """Tickets in the order of their last change, the oldest first."""
+
+    tickets: tuple[TicketData, ...]
+    bad: tuple[BadItem, ...] = ()
+    until: datetime | None = None
+    """All that changed before this moment was given by now; a later listing may begin here (inclusive)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArticlePage:
+    articles: tuple[ArticleData, ...]
+    bad: tuple[BadItem, ...] = ()
+
+
+class SupportSource(Protocol):
+    """One tenant's account at one platform.
+
+    Every method may raise what the client raises: `Unauthorized` (the key is refused), `Forbidden`, `NotFound`,
+    `TooMany` (after the limiter's patience), `UpstreamFailed`, `UpstreamTimeout`, `Unavailable`. None of their texts
+    holds a secret or the upstream's body.
+    """
+
+    @property
+    def platform(self) -> str: ...
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made through this source."""
+
+    async def check(self) -> AccountInfo:
+        """Prove that the key works, with one cheap call."""
+
+    def tickets(self, since: datetime | None, *, state: TicketState = "live") -> AsyncIterator[TicketPage]:
+        """Yield the tickets that changed since a moment, all of them for None, without a limit of pages."""
+
+    async def ticket(self, ticket_id: str) -> TicketData:
+        """Return one ticket as it is now. Raises NotFound when the platform has it no more."""
+
+    async def conversations(self, ticket_id: str) -> tuple[list[ConversationData], list[BadItem]]:
+        """Return all messages of a ticket, the oldest first."""
+
+    def articles(self) -> AsyncIterator[ArticlePage]:
+        """Yield the knowledge base: every category, folder (nested ones too) and article, with its audience."""
+
+    def download(self, attachment: AttachmentData, *, ticket_id: str | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes of an attachment; a link that has run out is asked for anew where `ticket_id` tells how."""
+
+    async def add_note(self, ticket_id: str, body: str) -> str:
+        """Write a private note (HTML) to a ticket and return its id. Nothing else is ever written."""
+
+    async def close(self) -> None: ...
