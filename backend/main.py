@@ -25,14 +25,20 @@ from backend.api import problem
 from backend.api.agent.custom_app import CustomApp, compose, cors_options, describe, prefixed
 from backend.api.agent.router import hot_routes
 from backend.api.agent.router import router as agent_router
+from backend.api.chat.router import router as simple_chat_router
 from backend.api.health import router as health_router
 from backend.api.hot_path import HotPath
 from backend.api.http_protocol import HeadWithBody
+from backend.api.open_api import secured
 from backend.api.openai.router import router as openai_router
 from backend.api.page import router as page_router
+from backend.api.rag.router import is_build
+from backend.api.rag.router import router as rag_router
+from backend.api.setup.router import router as setup_router
 from backend.api.socket.namespace import build_socket_server, close_socket_server
 from backend.api.socket.websocket import router as websocket_router
 from backend.api.v1.chat import router as chat_router
+from backend.api.v1.file import is_file_upload
 from backend.api.v1.knowledge import is_upload
 from backend.api.v1.router import router as v1_router
 from backend.config.logging import flush_logging, setup_logging
@@ -49,19 +55,29 @@ from backend.middleware.cors import CorsMiddleware
 from backend.middleware.custom_auth import CustomAuthMiddleware
 from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.openai_error import OpenAIErrorMiddleware
+from backend.middleware.rate import RateMiddleware
 from backend.middleware.tracking import TrackingMiddleware
+from backend.schema.tag import TAGS
 from backend.service.run_header import configurable_headers
 
 gc.freeze()  # or the first collection would do at once what was put off
 gc.enable()
 
 EXPOSED = (
+    "Accept-Ranges",
+    "Content-Disposition",
     "Content-Location",
+    "Content-Range",
+    "ETag",
     "Location",
+    "Repr-Digest",
     "Retry-After",
     "X-Pagination-Next",
     "X-Pagination-Total",
     "X-Process-Time",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
     "X-Request-ID",
     "X-Run-ID",
     "X-Thread-ID",
@@ -72,6 +88,8 @@ KEEP_ALIVE_SECONDS = 75
 PING_SECONDS = 10
 STALL_MILLISECONDS = 30_000
 """After which the kernel gives up a connection whose peer takes nothing."""
+MULTIPART_BYTES = 64 * 1024
+"""What a form adds to the file in it."""
 SPARE_THREADS = 32
 """Beyond one for each run that may execute at once."""
 SHUTDOWN_MARGIN = 5
@@ -85,23 +103,26 @@ def create_app(container: Container) -> FastAPI:
         title="Daedap",
         version=container.version(),
         summary="An open LangGraph agent server with its own knowledge.",
+        openapi_tags=TAGS,
         lifespan=lifespan,
         strict_content_type=False,
     )
     app.state.container = container
     app.state.socket_server = build_socket_server(container, container.settings())
     problem.install(app)
-    for router in (page_router, health_router, v1_router, openai_router, websocket_router, agent_router):
+    outer = (page_router, health_router, setup_router, simple_chat_router, rag_router)
+    for router in (*outer, v1_router, openai_router, websocket_router, agent_router):
         app.include_router(router)
     app.openapi = partial(_openapi, app, app.openapi)  # type: ignore[method-assign]  # as FastAPI's manual has it
     return app
 
 
 def _openapi(app: FastAPI, own: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return our OpenAPI document, with what a project adds to it."""
+    """Return our OpenAPI document, with what a project adds to it; with its own authentication, only that stands."""
     container: Container = app.state.container
     config = container.projects().auth
-    return describe(own(), getattr(app.state, "custom", None), None if config is None else config.openapi)
+    custom: CustomApp | None = getattr(app.state, "custom", None)
+    return describe(secured(own()), custom, None) if config is None else describe(own(), custom, config.openapi)
 
 
 def create_asgi(app: FastAPI) -> ASGIApp:
@@ -118,8 +139,13 @@ def create_asgi(app: FastAPI) -> ASGIApp:
     custom = app.state.custom = CustomApp.load(http)
     routes = HotPath(app, {v1_router.prefix: chat_router.routes, "": hot_routes})
     core: ASGIApp = socketio.ASGIApp(app.state.socket_server, other_asgi_app=routes)
-    whole = app.state.inside = compose(core, http, custom, _door(container))
-    larger = ((is_upload, settings.max_upload_bytes), (is_agent_path, settings.max_input_bytes))
+    whole = app.state.inside = compose(core, http, custom, _limited(_door(container), container))
+    larger = (
+        (is_upload, settings.max_upload_bytes),
+        (is_file_upload, settings.max_file_bytes + MULTIPART_BYTES),
+        (is_agent_path, settings.max_input_bytes),
+        (is_build, settings.max_input_bytes),
+    )
     whole = BodyLimitMiddleware(whole, settings.max_body_bytes, larger)
     options = cors_options(http.cors, settings.cors_origins, EXPOSED)
     if settings.auth_mode == "disabled" and http.cors is None and projects.auth is None:
@@ -128,13 +154,20 @@ def create_asgi(app: FastAPI) -> ASGIApp:
         options = {**(options or {}), "allow_origin_regex": LOOPBACK_ORIGIN}
     if options is not None:
         whole = CorsMiddleware(whole, **options)
-    return prefixed(AgentDoorMiddleware(OpenAIErrorMiddleware(TrackingMiddleware(whole, _logged(http)))), http)
+    log = container.request_log_service()
+    whole = TrackingMiddleware(whole, _logged(http), log.saw if log.enabled else None)
+    return prefixed(AgentDoorMiddleware(OpenAIErrorMiddleware(whole)), http)
 
 
 def _logged(http: HttpConfig) -> Callable[[Scope], Mapping[str, str]] | None:
     """Return what gives the headers of a request that are logged; none without the project's word."""
     config = http.logging_headers
     return None if config is None else lambda scope: configurable_headers(Headers(scope=scope), config)
+
+
+def _limited(door: Callable[[ASGIApp], ASGIApp], container: Container) -> Callable[[ASGIApp], ASGIApp]:
+    """Return the door with the rate limits right behind it."""
+    return lambda app: door(RateMiddleware(app, container.rate_service()))
 
 
 def _door(container: Container) -> Callable[[ASGIApp], ASGIApp]:
@@ -152,7 +185,8 @@ def _door(container: Container) -> Callable[[ASGIApp], ASGIApp]:
         if settings.docs_public:
             public |= BearerTokenAuthMiddleware.DOCS
         studio = settings.environment == "development" and settings.host in LOOPBACK
-        return lambda app: CustomAuthMiddleware(app, auth, config, public=public, studio=studio)
+        admit = container.tenant_service().admit
+        return lambda app: CustomAuthMiddleware(app, auth, config, public=public, studio=studio, admit=admit)
     if settings.auth_mode == "custom":
         raise InvalidGraph("AUTH_MODE=custom needs a langgraph.json with auth.path (GRAPH_CONFIG).")
     cors = container.projects().http.cors
@@ -175,8 +209,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.callback(folder.release)
         await migrate(container.migrated_database())
         await _open(stack, container.database())
+        await container.tenant_service().open()
         if (redis := container.redis()) is not None:
             await _open(stack, redis)
+        await _open(
+            stack, container.caches(), container.usage_recorder(), container.request_log(), container.file_storages()
+        )
         await container.graph_registry().open()
         # The three that take long, at once: they read files and import in threads.
         await _open(stack, container.embedding_manager(), container.chroma_manager(), container.llm_manager())
@@ -187,8 +225,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(container.run_priority)  # this too
         await container.assistant_service().open()
         await stack.enter_async_context(container.webhook_service())
+        setup = container.setup_service()
+        stack.push_async_callback(setup.close)
+        await setup.rotate_secrets()
+        await _open(stack, container.index_worker(), container.sync_service())
         await stack.enter_async_context(container.run_worker())  # opened late, drained early
         await stack.enter_async_context(container.cron_scheduler())
+        await _open(stack, container.tenant_purge())
         await stack.enter_async_context(container.sweeper())
         if (inside := getattr(app.state, "inside", None)) is not None:
             open_loopback(inside)
@@ -196,6 +239,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if (custom := getattr(app.state, "custom", None)) is not None:
             await stack.enter_async_context(custom.lifespan())
         stack.push_async_callback(close_socket_server, app.state.socket_server)
+        if settings.freshdesk_domain is not None and settings.freshdesk_api_key is not None:
+            await setup.install_default(settings.platform, settings.freshdesk_domain, settings.freshdesk_api_key)
         if settings.sample_corpus:
             await ingest.load_sample(DEFAULT_TENANT)
         # What was made by now stays: later collections need not look at it, and so do not stop the streams for it.

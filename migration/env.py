@@ -17,6 +17,7 @@ from backend.config.setting import load_settings
 from backend.database.model import Base
 from backend.database.model.base import JsonType, UtcDateTime
 from backend.database.session import build_database
+from backend.database.tenant_scope import EVERYONE, name_tenant
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
@@ -44,6 +45,7 @@ def migrate(connection: Connection) -> None:
     if (
         connection.dialect.name == "postgresql"
     ):  # servers that start at once take turns; SQLite's writer is alone anyway
+        name_tenant(connection, EVERYONE)  # a migration may change rows, and those are everybody's
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
     context.configure(
         connection=connection,

@@ -42,13 +42,20 @@ def postgres_server() -> Iterator[str]:
 async def postgres_url(postgres_server: str) -> str:
     """The `DATABASE_URL` of an empty PostgreSQL database that only this test uses."""
     name = f"test_{uuid4().hex}"
+    await make_database(postgres_server, name)
+    return f"{postgres_server}/{name}"
+
+
+async def make_database(postgres_server: str, name: str) -> None:
+    """Make an empty database; its owner is the ordinary role of the address."""
     address = urlsplit(postgres_server)
-    connection = await asyncpg.connect(host=address.hostname, port=address.port, user="postgres", database="postgres")
+    connection = await asyncpg.connect(
+        host=address.hostname, port=address.port, user=address.username, database="postgres"
+    )
     try:
         await connection.execute(f'CREATE DATABASE "{name}"')
     finally:
         await connection.close()
-    return f"{postgres_server}/{name}"
 
 
 @pytest.fixture(autouse=True)

@@ -18,15 +18,20 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from backend.api import problem
+from backend.api.chat.router import router as simple_chat_router
 from backend.api.page import router as page_router
 from backend.api.socket.namespace import build_socket_server, close_socket_server
 from backend.api.socket.websocket import router as socket_router
-from backend.api.v1 import agent, chat, run, thread
+from backend.api.v1 import agent, chat, hand_over, run, thread
 from backend.config.setting import Settings
+from backend.core.rate.memory_rate import MemoryRate
+from backend.dto.tenant import Limits
 from backend.middleware.auth import BearerTokenAuthMiddleware
 from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.tracking import TrackingMiddleware
 from backend.service.auth import Authenticator
+from backend.service.limit import LimitBook, no_limits
+from backend.service.rate import RateService
 from test.engine_fixture import Engine
 from test.server import free_port
 
@@ -120,6 +125,7 @@ async def open_door(engine: Engine, **overrides: Any) -> AsyncIterator[Door]:
         **overrides,
     )
     authenticator = Authenticator(settings.tokens)
+    rates = RateService(MemoryRate(), LimitBook(no_limits, Limits()))
     container = SimpleNamespace(
         settings=lambda: settings,
         authenticator=lambda: authenticator,
@@ -128,15 +134,18 @@ async def open_door(engine: Engine, **overrides: Any) -> AsyncIterator[Door]:
         graph_registry=lambda: SimpleNamespace(
             names=lambda: sorted(engine.agents.graphs), describe=engine.agents.describe
         ),
+        rate_service=lambda: rates,
+        hand_over_service=lambda: engine.hand_over,
         llm_manager=lambda: SimpleNamespace(names=lambda: ["default"], has_llm=False),
     )
     inner = FastAPI()
     inner.state.container = container
     problem.install(inner)
-    for part in (agent, thread, chat, run):
+    for part in (agent, thread, hand_over, chat, run):
         inner.include_router(part.router, prefix="/api/v1")
     inner.include_router(socket_router)
     inner.include_router(page_router)
+    inner.include_router(simple_chat_router)
     container_any: Any = container
     sockets = build_socket_server(container_any, settings)
     app: Any = socketio.ASGIApp(sockets, inner)

@@ -35,7 +35,10 @@ def free_port() -> int:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """Run a PostgreSQL with an empty cluster; yield the address of its server, `postgresql://postgres@host:port`."""
+    """Run a PostgreSQL with an empty cluster; yield the address of its server, `postgresql://daedap@host:port`.
+
+    The role is an ordinary one that may make databases: a superuser would not be bound by row-level security.
+    """
     binaries = _binaries()
     # PostgreSQL refuses to run as root; the folder then belongs to `nobody`, below one that he may walk through.
     as_user: dict[str, Any] = {}
@@ -68,7 +71,9 @@ def postgres() -> Iterator[str]:
             )
         try:
             _wait_until_ready(binaries / "pg_isready", port, server, log)
-            yield f"postgresql://postgres@127.0.0.1:{port}"
+            role = ("-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "--createdb", "daedap")
+            subprocess.run([binaries / "createuser", *role], check=True, cwd="/")
+            yield f"postgresql://daedap@127.0.0.1:{port}"
         finally:
             _stop(server)
     finally:

@@ -26,7 +26,12 @@ ERROR_LIMIT = 20
 """Validation errors that one answer lists."""
 TEXT_LIMIT = 300
 """Characters of one of their messages, which may quote what was sent."""
-_OF_STATUS = {404: ("not-found", "Not found"), 413: ("too-large", "Too large"), 422: ("invalid", "Invalid")}
+_OF_STATUS = {
+    404: ("not-found", "Not found"),
+    413: ("too-large", "Too large"),
+    416: ("range-not-satisfiable", "No such part of the file"),
+    422: ("invalid", "Invalid"),
+}
 
 
 def install(app: FastAPI) -> None:

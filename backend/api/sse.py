@@ -2,12 +2,13 @@
 
 A reader is a cursor into the run's event log and no more: no queue grows for it. Whatever the log has at once leaves in
 one write. A comment every few seconds tells the client, and every proxy between, that the stream lives; a client that
-takes no bytes is dropped.
+takes no bytes is dropped. So is one whose credentials are revoked, or whose tenant is suspended, while it reads: the
+door is asked again now and then.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from backend.core.error import DomainError, Gone
+from backend.core.error import DomainError, Forbidden, Gone, Unauthorized
 from backend.core.problem import problem
 from backend.dto.event import Event
 
@@ -27,6 +28,8 @@ EAGER_EVENTS = 4
 """The first ones are never held back."""
 PAUSE_SECONDS = 0.002
 """Later ones that follow each other faster than this are gathered for as long."""
+RECHECK_BEATS = 5
+"""Between two looks at whether what the client came in with still opens: 25 seconds."""
 PATIENCE_SECONDS = 1.0
 """After which a waiting request looks whether its client is still there."""
 _HEARTBEAT = b": heartbeat\r\n\r\n"
@@ -66,6 +69,7 @@ class EventStream(Response):
         heartbeat: float = HEARTBEAT_SECONDS,
         stall: float = STALL_SECONDS,
         encode: Callable[[Sequence[Any]], bytes] = frames,
+        heartbeat_line: bytes = _HEARTBEAT,
         failed: Callable[[BaseException], dict[str, Any]] | None = None,
         left: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -82,6 +86,7 @@ class EventStream(Response):
         self._heartbeat = heartbeat
         self._stall = stall
         self._encode = encode
+        self._heartbeat_line = heartbeat_line
         self._failed = failed
         self._left = left
         self._turn = asyncio.Lock()
@@ -91,7 +96,7 @@ class EventStream(Response):
         request_id = scope.get("state", {}).get("request_id")
         try:
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch(receive, send))
+                watch = group.create_task(self._watch(scope, receive, send))
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 await self._write(send, scope["path"], request_id)
                 watch.cancel()
@@ -133,23 +138,48 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": body, "more_body": True})
             self._since = None
 
-    async def _watch(self, receive: Receive, send: Send) -> None:
-        """Beat, and look out for a client that leaves or takes no bytes."""
+    async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Beat, and look out for a client that leaves, takes no bytes, or may not read any more."""
+        beats = 0
         while True:
             try:
                 async with asyncio.timeout(self._heartbeat):
                     message = await receive()
             except TimeoutError:
                 await self._beat(send)
+                beats += 1
+                if beats % RECHECK_BEATS == 0:
+                    await self._recheck(scope, send)
             else:
                 if message["type"] == "http.disconnect":
                     raise _Left
+
+    async def _recheck(self, scope: Scope, send: Send) -> None:
+        """End the stream of a client that would not be let in any more."""
+        check = scope.get("state", {}).get("recheck")
+        if check is None:
+            return
+        try:
+            await check(scope)
+        except (Unauthorized, Forbidden) as error:
+            logger.info("a stream was ended: what its client came in with no longer opens")
+            if not self._turn.locked():  # else it takes no bytes, and learns of it as the end of the connection
+                await self._turn.acquire()  # and never released: nothing may follow
+                request_id = scope["state"].get("request_id")
+                said = problem(error, scope["path"], request_id) if self._failed is None else self._failed(error)
+                last = frame("error", orjson.dumps(said, default=str))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._stall):
+                        await send({"type": "http.response.body", "body": last, "more_body": False})
+            raise _Left from None
+        except DomainError:  # it cannot be told now; what the stream reads from will fail by itself
+            logger.warning("whether a stream may go on could not be found out")
 
     async def _beat(self, send: Send) -> None:
         if not self._turn.locked():
             try:
                 async with asyncio.timeout(self._stall):
-                    await self._send(send, _HEARTBEAT)
+                    await self._send(send, self._heartbeat_line)
             except TimeoutError:
                 self._drop()
         elif self._since is not None and asyncio.get_running_loop().time() - self._since > self._stall:

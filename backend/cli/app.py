@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import typer
@@ -17,7 +17,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 graph_app = typer.Typer(help="Look at the agents. 에이전트 보기.", no_args_is_help=True)
+demo_app = typer.Typer(help="See it at work, with nothing set up. 준비 없이 둘러보기.", no_args_is_help=True)
 new_app = typer.Typer(help="Write a working example to start from. 동작하는 예제 만들기.", no_args_is_help=True)
+app.add_typer(demo_app, name="demo")
 app.add_typer(graph_app, name="graph")
 app.add_typer(new_app, name="new")
 
@@ -137,6 +139,24 @@ def ingest(
     raise typer.Exit(ingest(paths, tenant))
 
 
+@app.command()
+def sync(
+    full: Annotated[
+        bool, typer.Option("--full", help="List everything; what is gone at the platform goes here.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end; Ctrl-C only stops looking.")] = False,
+    platform: Annotated[str, typer.Option(help="Which support desk.")] = "freshdesk",
+    tenant: Tenant = "default",
+) -> None:
+    """Let the running server collect from a support desk. 상담 데이터를 수집합니다.
+
+    Exit code 1 when the collection could not be begun, or with --watch when it failed.
+    """
+    from backend.cli.sync import sync
+
+    raise typer.Exit(sync(full=full, watch=watch, platform=platform, tenant=tenant))
+
+
 @app.command("eval")
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set: questions with what answers them.")],
@@ -163,6 +183,26 @@ def doctor(
     from backend.cli.doctor import doctor
 
     raise typer.Exit(doctor(as_json=as_json))
+
+
+@demo_app.command("freshdesk")
+def demo_freshdesk(
+    ticket: Annotated[int | None, typer.Option(min=1, help="The ticket, instead of one that is chosen.")] = None,
+    lang: Annotated[Literal["ko", "en"], typer.Option(help="Of the ticket, and of what is said here.")] = "ko",
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the draft without asking.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the server running until Ctrl-C.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where its data stay; without it, they go when it ends.")
+    ] = None,
+) -> None:
+    """Collect from a simulated Freshdesk and draft a cited reply. 모의 Freshdesk로 초안 작성까지 보여 줍니다.
+
+    It needs no key and no service, and no setting is read. Exit code 3: nothing answers the ticket. 4: the draft waits
+    for a decision, and nobody is at the terminal.
+    """
+    from backend.cli.demo import Demo, demo
+
+    raise typer.Exit(demo(Demo(ticket=ticket, lang=lang, yes=yes, keep=keep, data=data)))
 
 
 @graph_app.command("list")

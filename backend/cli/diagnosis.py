@@ -66,6 +66,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
         *_access(settings),
         *_data(settings),
         *_machine(settings),
+        *[finding async for finding in _walls(settings)],
         *_models(settings, date.today()),  # noqa: DTZ011  # a day more or less does not matter
         *[finding async for finding in _agents(settings)],
     ]
@@ -199,6 +200,37 @@ def _reach(name: str, address: str, usual_port: int) -> Finding:
             return Finding("ok", name, f"{host}:{port} is there.")
     except OSError as error:
         return Finding("danger", name, f"{host}:{port} cannot be reached: {error.strerror or error}.")
+
+
+async def _walls(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether the database itself keeps tenants apart; one that cannot be reached was told of already."""
+    if settings.database_url is None:
+        return
+    address = settings.database_url.get_secret_value()
+    if _reach("DATABASE_URL", address, 5432).level != "ok":
+        return
+    from backend.core.error import Unavailable
+    from backend.database.postgres import PostgresDatabase
+    from backend.database.tenant_scope import is_bound
+
+    database = PostgresDatabase(address)
+    try:
+        await database.open()
+        bound = await database.read(is_bound)
+    except Unavailable:
+        yield Finding("danger", "DATABASE_URL", "The database does not let the server in.")
+        return
+    finally:
+        await database.close()
+    if bound:
+        yield Finding("ok", "DATABASE_URL", "Its row-level security keeps tenants apart.")
+    else:
+        yield Finding(
+            "missing",
+            "DATABASE_URL",
+            "Its role is a superuser or has BYPASSRLS, so its row-level security does not keep tenants apart: give"
+            " the server an ordinary role that owns its tables.",
+        )
 
 
 def _models(settings: Settings, today: date) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterator, 
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -22,6 +22,9 @@ from backend.core.collector.file.reason import refused
 from backend.core.error import InvalidFile
 from backend.dto.knowledge import FileReport
 from backend.util.id_generator import new_id
+
+if TYPE_CHECKING:
+    from backend.schema.sync import SyncJobRead
 
 PATIENCE_SECONDS = 60.0
 """How long a server that restarts is waited for."""
@@ -103,6 +106,43 @@ class HttpClient:
             async with aclosing(self._job(batch)) as states:
                 async for done in states:
                     yield done
+
+    async def collect(self, kind: str, platform: str, *, watch: bool) -> AsyncGenerator["SyncJobRead"]:
+        """Begin to collect from a platform; yield the job, and with `watch` each of its states up to its end.
+
+        It goes on when the command does not: the server does the work.
+        """
+        from backend.schema.sync import SyncJobRead
+
+        answer = await self._http.post("/api/v1/sync/jobs", json={"kind": kind, "platform": platform})
+        await _check(answer)
+        job = SyncJobRead.model_validate_json(answer.content)
+        yield job
+        if watch:
+            path = f"/api/v1/sync/jobs/{job.job_id}/events"
+            async with aclosing(self._follow(_Stream("GET", path), until={"done"})) as frames:
+                async for frame in frames:
+                    yield SyncJobRead.model_validate_json(frame.data)
+
+    async def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """Return what the server answers to one request.
+
+        Raises:
+            CommandError: it refuses.
+        """
+        try:
+            answer = await self._http.request(method, path, json=body, params=query or None)
+            await _check(answer)
+        except httpx.TransportError as error:
+            raise CommandError(f"The server does not answer ({error}).") from error
+        return orjson.loads(answer.content) if answer.content else None
+
+    async def follow(self, method: str, path: str, body: Any = None) -> AsyncGenerator[Said]:
+        """Yield the events of a stream, up to its last."""
+        stream = _Stream(method, path, body)
+        async with aclosing(self._follow(stream, until={"done", "error", "resync"})) as frames:
+            async for frame in frames:
+                yield Said(frame.name, orjson.loads(frame.data))
 
     async def _run(self, stream: _Stream) -> AsyncGenerator[Said]:
         run_id = None

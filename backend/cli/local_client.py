@@ -16,6 +16,7 @@ from backend.config.setting import Settings
 from backend.container import Container
 from backend.core.error import RunEnded
 from backend.dto.knowledge import FileReport
+from backend.dto.principal import Principal
 from backend.dto.run import Run
 from backend.main import create_app, lifespan
 from backend.schema.chat import ChatRequest
@@ -39,16 +40,16 @@ async def open_local(settings: Settings, token: str | None) -> AsyncIterator["Lo
     """
     container = Container(settings=settings.model_copy(update={"drain_seconds": DRAIN_SECONDS}))
     async with lifespan(create_app(container)):
-        yield LocalClient(container, token)
+        yield LocalClient(container, await container.authenticator().authenticate(token))
 
 
 class LocalClient:
-    def __init__(self, container: Container, token: str | None) -> None:
+    def __init__(self, container: Container, principal: Principal) -> None:
         self._runs = container.run_service()
         self._ingest = container.ingest_service()
         self._knowledge = container.knowledge_service()
         self._max_chars = container.settings().max_question_chars
-        self._principal = container.authenticator().authenticate(token)
+        self._principal = principal
 
     async def ask(self, question: Question) -> AsyncGenerator[Said]:
         try:

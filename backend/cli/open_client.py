@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from backend.cli.client import Client
 from backend.cli.terminal import CommandError
 from backend.config.setting import Settings
 from backend.core.lock.data_folder import owner_of
 from backend.dto.principal import DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    from backend.cli.http_client import HttpClient
 
 
 @asynccontextmanager
@@ -33,6 +37,23 @@ async def open_client(settings: Settings, tenant: str = DEFAULT_TENANT) -> Async
         raise CommandError(
             f"Another command (process {owner['pid']}) is at work in {settings.data_dir}; try again when it has ended."
         )
+
+
+@asynccontextmanager
+async def open_server(settings: Settings, tenant: str = DEFAULT_TENANT) -> AsyncIterator["HttpClient"]:
+    """Give the client of a tenant for what only a running server does.
+
+    Raises:
+        CommandError: there is no such tenant, or no server owns the data folder.
+    """
+    from backend.cli.http_client import open_http
+
+    token = _token(settings, tenant)
+    owner = owner_of(settings.data_dir)
+    if owner is None or not owner["url"]:
+        raise CommandError(f"No server is at work in {settings.data_dir}; start one with `daedap serve`.")
+    async with open_http(owner["url"], token, settings) as remote:
+        yield remote
 
 
 def _token(settings: Settings, tenant: str) -> str | None:

@@ -3,9 +3,11 @@
 A wrong value stops the start and names its variable. `.env.example` lists every one; a test compares the two.
 """
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BaseModel,
@@ -19,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend.util.secret_key import secret_key
 from backend.util.webhook_signature import signing_key
 
 TenantName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -88,6 +91,15 @@ class Settings(BaseSettings):
     """The token of the tenant `default`."""
     tenant_tokens: dict[TenantName, SecretStr] = Field(default_factory=dict)
     """JSON object: a token for each further tenant."""
+    admin_token: SecretStr | None = None
+    """The token of the server's operator, who makes, suspends and purges tenants and owns the tenant `default`."""
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Comma-separated base64 of 32 bytes each: encrypt stored secrets and sign access tokens, the first those that are
+    new. Without them, `secret_key_path`."""
+    access_token_ttl: int = Field(900, ge=60, le=900)
+    """Seconds for which a login's access token is good."""
+    refresh_token_ttl: int = Field(30 * 86_400, ge=900, le=365 * 86_400)
+    """Seconds for which its refresh token is good; each use gives a new one."""
     docs_public: bool = True
     """Whether /docs, /redoc and /openapi.json need no token."""
 
@@ -102,10 +114,23 @@ class Settings(BaseSettings):
     # --- where things are kept
     database_url: SecretStr | None = None
     """`postgresql://…`; without it, SQLite under `DATA_DIR`."""
+    use_orm: bool = True
+    """Only true: there is one way to the data."""
     redis_url: SecretStr | None = None
     """`redis://…`; without it, locks are held in the process."""
     lock_ttl: float = Field(30.0, gt=0)
     """Seconds after which a lock whose holder died is free."""
+    files_url: str | None = None
+    """`s3://bucket/prefix`; without it and `S3_BUCKET_NAME`, files are kept under `DATA_DIR`."""
+    max_file_bytes: int = Field(50 * 1024 * 1024, ge=1024)
+    """Largest file or attachment that is kept."""
+    s3_endpoint_url: str | None = None
+    """Of a server that speaks S3's protocol; without it, Amazon's."""
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_bucket_name: str | None = None
+    """The bucket where `FILES_URL` names none."""
+    s3_region: str = "us-east-1"
 
     # --- runs
     run_concurrency: int = Field(512, ge=1)
@@ -123,6 +148,24 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = None
     """Signs webhooks (Standard Webhooks): base64 of 24 bytes or more, with or without `whsec_` before it."""
 
+    # --- cache and limits
+    cache_ttl: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """JSON object: seconds for which each kind of value is cached, `default` for all others; a number is that alone."""
+    rate_limit_per_minute: int | None = Field(None, ge=1)
+    """Requests of one tenant."""
+    user_rate_limit_per_minute: int | None = Field(None, ge=1)
+    daily_tokens: int | None = Field(None, ge=1)
+    """Tokens that one tenant may use in a day."""
+    daily_cost: float | None = Field(None, gt=0)
+    """US dollars that one tenant may use in a day."""
+    user_daily_tokens: int | None = Field(None, ge=1)
+    user_daily_cost: float | None = Field(None, gt=0)
+    budget_timezone: str = "Asia/Seoul"
+    """Whose days those of budgets and usage reports are."""
+    request_log: Literal["off", "errors", "all"] = "off"
+    """Which requests a tenant's administrators can look up; each has its line in the server's own log anyway."""
+    request_log_retention_days: float = Field(30.0, gt=0, le=3650)
+
     # --- models
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
@@ -138,6 +181,8 @@ class Settings(BaseSettings):
     llm_max_retries: int = Field(2, ge=0, le=10)
     llm_max_tokens: int = Field(2048, ge=1)
     """Most tokens of one answer."""
+    batch_size: int = Field(10, ge=1, le=100)
+    """Tickets of one batch that are summarised at once."""
 
     # --- knowledge
     embedding_model: Literal["use-multilingual", "text-embedding-3-large", "text-embedding-3-small"] = (
@@ -155,6 +200,22 @@ class Settings(BaseSettings):
     sample_corpus: bool = True
     """Whether the first start loads the shipped K-Startup notices for the tenant `default`."""
 
+    # --- support desks
+    max_concurrent_requests: int = Field(5, ge=1, le=100)
+    """Requests at once to one account of a support platform, of all servers that share a Redis."""
+    request_timeout: float = Field(30.0, gt=0, le=40)
+    """Seconds without a byte from the platform."""
+    freshdesk_patience: float = Field(900.0, ge=0)
+    """Seconds that one request of a collection waits when the account's limit is used up."""
+    sync_interval_minutes: float = Field(15.0, ge=0, le=10_080)
+    """Between two collections of what has changed at an installed platform; 0 is never."""
+    platform: Literal["freshdesk"] = "freshdesk"
+    """For development, with the next two: an account that the start installs for the tenant `default`."""
+    freshdesk_domain: str | None = None
+    freshdesk_api_key: SecretStr | None = None
+    freshdesk_url: str | None = None
+    """For development: `http://127.0.0.1:port` of a simulator, which then stands for every account."""
+
     # --- agents
     graph_config: Annotated[tuple[Path, ...], NoDecode] = ()
     """Comma-separated `langgraph.json` files, whose graphs are served beside the built-in agents."""
@@ -168,6 +229,45 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip() not in {"", "None", "none"}]
         return () if value is None else (value,) if isinstance(value, Path) else value
+
+    @field_validator("cache_ttl", mode="before")
+    @classmethod
+    def _default_ttl(cls, value: object) -> object:
+        """A number is the seconds of all kinds."""
+        return {"default": value} if isinstance(value, int | float) else value
+
+    @field_validator("budget_timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"there is no time zone {value!r}; Asia/Seoul is one, UTC another") from None
+        return value
+
+    @field_validator("secret_keys", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        """Several in one variable; each is looked at here, since a wrong one would be noticed at its first use."""
+        if isinstance(value, str):
+            value = tuple(SecretStr(part.strip()) for part in value.split(",") if part.strip())
+        for key in value if isinstance(value, tuple | list) else ():
+            secret_key(key.get_secret_value() if isinstance(key, SecretStr) else str(key))
+        return () if value is None else value
+
+    @field_validator("use_orm")
+    @classmethod
+    def _one_way(cls, value: bool) -> bool:
+        if not value:
+            raise ValueError("the server has one way to its data, and cannot do without it; leave the variable out")
+        return value
+
+    @field_validator("freshdesk_url")
+    @classmethod
+    def _on_this_machine(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"http://(?:127\.0\.0\.1|localhost|\[::1\]):\d{1,5}/?", value):
+            raise ValueError("it is only for a simulator on this machine: http://127.0.0.1:port")
+        return value
 
     @field_validator("webhook_secret")
     @classmethod
@@ -205,13 +305,21 @@ class Settings(BaseSettings):
                 f"HOST: {self.host} can be reached from other machines, and AUTH_MODE=disabled binds to loopback only."
                 " Set AUTH_MODE=token and ACCESS_TOKEN."
             )
-        if self.auth_mode == "token" and not (self.access_token or self.tenant_tokens):
+        if self.auth_mode == "token" and not (self.access_token or self.tenant_tokens or self.admin_token):
             raise ValueError("ACCESS_TOKEN: AUTH_MODE=token needs a token.")
         if unknown := set(self.llm_fallbacks) - {"default", "extractive", *self.llm_aliases}:
             raise ValueError(f"LLM_FALLBACKS: there is no model {', '.join(sorted(unknown))}.")
+        if self.files_url is not None and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{2,62}(/.*)?", self.files_url):
+            raise ValueError("FILES_URL: it is `s3://` with a bucket, and a prefix behind it if you like.")
+        if (self.freshdesk_domain is None) != (self.freshdesk_api_key is None):
+            raise ValueError("FRESHDESK_API_KEY: FRESHDESK_DOMAIN and FRESHDESK_API_KEY go together.")
+        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+            raise ValueError("S3_SECRET_KEY: S3_ACCESS_KEY and S3_SECRET_KEY go together.")
         tokens = [token.get_secret_value() for token in self.tokens.values()]
         if len(set(tokens)) != len(tokens):
             raise ValueError("TENANT_TOKENS: two tenants have the same token.")
+        if self.admin_token is not None and self.admin_token.get_secret_value() in tokens:
+            raise ValueError("ADMIN_TOKEN: a tenant has the same token.")
         return self
 
     @cached_property
@@ -235,8 +343,18 @@ class Settings(BaseSettings):
         return self.data_dir / "chromadb-data"
 
     @property
+    def secret_key_path(self) -> Path:
+        """The key that is made at first use where `SECRET_KEYS` is not set."""
+        return self.data_dir / "secret.key"
+
+    @property
     def files_path(self) -> Path:
         return self.data_dir / "files"
+
+    @property
+    def storage_path(self) -> Path:
+        """Folder of the tenants' files and attachments; `files_path` is where uploads wait to be taken in."""
+        return self.data_dir / "file-data"
 
     @property
     def has_llm(self) -> bool:

@@ -71,7 +71,7 @@ class ChromaManager:
 
     def of(self, tenant_id: str, corpus: Corpus = KNOWLEDGE) -> "ChromaVectorIndex":
         """Return the vectors of one of the tenant's corpora."""
-        return ChromaVectorIndex(self, _prefix(tenant_id, corpus))
+        return ChromaVectorIndex(self, tenant_id, corpus)
 
     async def vector_store(self, tenant_id: str, name: str) -> "Chroma":
         """Return a LangChain vector store of the tenant, for what a graph wants to find again by meaning.
@@ -118,12 +118,13 @@ class ChromaManager:
             self._collections.pop(prefix, None)
         await self.write(work)
 
-    async def collection(self, prefix: str) -> "ChromaCollection":
-        """Return the collection whose name begins so, made when there is none.
+    async def collection(self, tenant_id: str, corpus: Corpus = KNOWLEDGE) -> "ChromaCollection":
+        """Return the collection of one of the tenant's corpora, made when there is none.
 
         Raises:
             IndexMismatch: it was made with another model.
         """
+        prefix = _prefix(tenant_id, corpus)
         known = self._collections.get(prefix)
         if known is not None:
             return known
@@ -178,24 +179,25 @@ class ChromaManager:
 class ChromaVectorIndex:
     """A `VectorIndex` of one tenant: a collection."""
 
-    def __init__(self, manager: ChromaManager, prefix: str) -> None:
+    def __init__(self, manager: ChromaManager, tenant_id: str, corpus: Corpus) -> None:
         self._manager = manager
-        self._prefix = prefix
+        self._tenant_id = tenant_id
+        self._corpus: Corpus = corpus
 
     async def upsert(self, passage_ids: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
-        collection = await self._manager.collection(self._prefix)
+        collection = await self._manager.collection(self._tenant_id, self._corpus)
         for start in range(0, len(passage_ids), BATCH):
             ids = list(passage_ids[start : start + BATCH])
             array = np.asarray(vectors[start : start + BATCH], np.float32)
             await self._manager.write(partial(collection.upsert, ids=ids, embeddings=array))
 
     async def remove(self, passage_ids: Sequence[str]) -> None:
-        collection = await self._manager.collection(self._prefix)
+        collection = await self._manager.collection(self._tenant_id, self._corpus)
         for start in range(0, len(passage_ids), BATCH):
             await self._manager.write(partial(collection.delete, ids=list(passage_ids[start : start + BATCH])))
 
     async def query(self, vector: Sequence[float], limit: int) -> list[tuple[str, float]]:
-        collection = await self._manager.collection(self._prefix)
+        collection = await self._manager.collection(self._tenant_id, self._corpus)
 
         def work() -> list[tuple[str, float]]:
             array = np.asarray([vector], np.float32)

@@ -9,8 +9,9 @@ proxies of the environment are not used, since either would be a way around.
 import asyncio
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, cast
@@ -81,6 +82,16 @@ class EgressReply:
     status: int
     body: bytes
     """At most `MAX_REPLY_BYTES` of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EgressStream:
+    """An answer that is still coming."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By names in lower case."""
+    chunks: AsyncIterator[bytes]
 
 
 class Egress:
@@ -167,28 +178,52 @@ class Egress:
             TargetRefused: the policy does not allow it.
             UpstreamFailed, UpstreamTimeout: there is no answer, or none within `REQUEST_SECONDS`.
         """
+        async with self.stream("POST", url, headers, body) as reply:
+            read = bytearray()
+            async for chunk in reply.chunks:
+                read += chunk
+                if len(read) >= MAX_REPLY_BYTES:
+                    break
+            return EgressReply(reply.status, bytes(read[:MAX_REPLY_BYTES]))
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        pause: float = REQUEST_SECONDS,
+        seconds: float = REQUEST_SECONDS,
+    ) -> AsyncIterator[EgressStream]:
+        """Send a request and give the answer while it comes, whatever its status; a redirect is an answer too.
+
+        `pause` is how long nothing may come, `seconds` the time for all of it; how much is read is for the caller to
+        bound.
+
+        Raises:
+            TargetRefused: the policy does not allow it.
+            UpstreamFailed, UpstreamTimeout: there is no answer, or none in time.
+        """
         target = self.target(url)
         pool = await self._opened()
         import httpcore2
 
-        limits = dict.fromkeys(("read", "write", "pool"), REQUEST_SECONDS) | {"connect": CONNECT_SECONDS}
+        limits = dict.fromkeys(("read", "write", "pool"), pause) | {"connect": CONNECT_SECONDS}
         try:
             async with (
-                asyncio.timeout(REQUEST_SECONDS),
+                asyncio.timeout(seconds),
                 pool.stream(
-                    "POST",
+                    method,
                     httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path),
                     headers=[("Host", target.authority), *headers.items()],
                     content=body,
                     extensions={"timeout": limits},
                 ) as response,
             ):
-                read = bytearray()
-                async for chunk in response.aiter_stream():
-                    read += chunk
-                    if len(read) >= MAX_REPLY_BYTES:
-                        break
-                return EgressReply(response.status, bytes(read[:MAX_REPLY_BYTES]))
+                names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+                yield EgressStream(response.status, names, response.aiter_stream())
         except (httpcore2.TimeoutException, TimeoutError):
             raise UpstreamTimeout(f"{target.host} did not answer in time.") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:

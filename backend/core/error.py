@@ -7,13 +7,15 @@ one place where one of these becomes an RFC 9457 problem document.
     ├── Invalid          422   the request can be understood but not honoured
     │   ├── InvalidId, InvalidCursor, InvalidFile, InvalidGraph, InvalidSlot, UnsupportedModel, TargetRefused
     ├── BadRequest       400   it contradicts itself or the graph (Agent Server API alone)
+    │   └── KeyRefused
     ├── Unauthorized     401   nobody, or somebody we do not know
     ├── Forbidden        403   somebody we know, who may not
     ├── Refused          4xx   by a project's own authentication
     ├── NotFound         404   not there, or another tenant's
     │   ├── ThreadNotFound, RunNotFound, AgentNotFound, AssistantNotFound, CronNotFound, CheckpointNotFound,
     │   │   DocumentNotFound, PassageNotFound, JobNotFound, TenantNotFound, UserNotFound, ApiKeyNotFound,
-    │   │   InstallationNotFound, TicketNotFound, ArticleNotFound, AttachmentNotFound, FileNotFound, FeedbackNotFound
+    │   │   InstallationNotFound, TicketNotFound, ArticleNotFound, AttachmentNotFound, FileNotFound, FeedbackNotFound,
+    │   │   EntityNotFound
     ├── Conflict         409   the state does not allow it
     │   ├── ThreadBusy, ThreadExists, AssistantExists, RunEnded, NotInterrupted, IdempotencyConflict, Fenced,
     │   │   LockLost, IndexMismatch, ThreadClaimed, VersionConflict, AlreadyThere, SyncActive
@@ -27,6 +29,7 @@ one place where one of these becomes an RFC 9457 problem document.
         └── RunTimeout
 """
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 MAX_DETAIL = 5000
@@ -84,6 +87,12 @@ class BadRequest(DomainError):
     """What the Agent Server API answers with 400: the request is well-formed, and contradicts itself or the graph."""
 
     status, slug, title = 400, "bad-request", "The request cannot be understood"
+
+
+class KeyRefused(BadRequest):
+    """What was sent to install a platform is refused there; the caller's own credentials are in order."""
+
+    slug, title = "key-refused", "The platform refuses the API key"
 
 
 class Unauthorized(DomainError):
@@ -229,6 +238,13 @@ class FileNotFound(NotFound):
         super().__init__(f"File {key} does not exist.", key=str(key))
 
 
+class EntityNotFound(NotFound):
+    slug, title = "entity-not-found", "No such entity"
+
+    def __init__(self, label: str, key: str) -> None:
+        super().__init__(f"There is no {label} {key!r} in the knowledge graph.", label=label, key=key)
+
+
 class FeedbackNotFound(NotFound):
     slug, title = "feedback-not-found", "No such feedback"
 
@@ -250,11 +266,12 @@ class ThreadBusy(Conflict):
 class ThreadClaimed(Conflict):
     slug, title = "thread-claimed", "A person has taken over the thread"
 
-    def __init__(self, thread_id: object, user_id: str) -> None:
+    def __init__(self, thread_id: object, user_id: str, until: datetime) -> None:
         super().__init__(
             f"Thread {thread_id} was taken over by {user_id}; no agent answers on it until it is released.",
             thread_id=str(thread_id),
             user_id=user_id,
+            until=until.isoformat(),
         )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from backend.core.error import DomainError
 
 _RESERVED = frozenset({"type", "title", "status", "detail", "instance", "request_id"})
+_NAMED = ("/api/chat", "/rag/")
+"""Paths whose older clients look for the title in the member `error`."""
 
 
 def document(
@@ -22,6 +24,8 @@ def document(
     made: dict[str, Any] = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail}
     if instance is not None:
         made["instance"] = instance
+        if instance.startswith(_NAMED):
+            made["error"] = title
     if request_id is not None:
         made["request_id"] = request_id
     if members:

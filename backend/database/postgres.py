@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from backend.core.error import Invalid, Unavailable
 from backend.database.base import Work, dump_json, load_json
+from backend.database.tenant_scope import forget_tenant
 
 T = TypeVar("T")
 
@@ -33,13 +35,19 @@ class PostgresDatabase:
         Raises:
             Unavailable: it does not answer.
         """
+        from backend.database.postgres_connection import PostgresConnection
+
         self._engine = create_async_engine(
             self.url,
             pool_size=POOL,
             max_overflow=0,
             pool_timeout=WAIT_SECONDS,
             pool_pre_ping=True,
-            connect_args={"timeout": WAIT_SECONDS, "command_timeout": 60},
+            connect_args={
+                "timeout": WAIT_SECONDS,
+                "command_timeout": 60,
+                "connection_class": PostgresConnection,
+            },
             json_serializer=dump_json,
             json_deserializer=load_json,
         )
@@ -61,9 +69,14 @@ class PostgresDatabase:
     async def _run(self, engine: AsyncEngine | None, work: Work[T]) -> T:
         if engine is None:
             raise Unavailable("The database is closed.")
+
+        def begun(connection: Connection) -> T:
+            forget_tenant(connection)
+            return work(connection)
+
         try:
             async with engine.begin() as connection:
-                return await connection.run_sync(work)
+                return await connection.run_sync(begun)
         except IntegrityError:
             raise
         except DBAPIError as error:

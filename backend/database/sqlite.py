@@ -28,6 +28,8 @@ T = TypeVar("T")
 GROUP = 256
 """Most units of work in one commit."""
 READERS = 2
+WRITER_CACHE, READER_CACHE = 8_000, 4_000
+"""KiB of pages that a connection keeps. Beyond that, the system's own cache is as near as a copy."""
 BUSY_SECONDS = 5
 
 
@@ -105,7 +107,7 @@ class SqliteDatabase:
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             assert self._read_engine is not None
-            connection = self._local.connection = self._read_engine.connect()
+            connection = self._local.connection = _connect(self._read_engine)
             self._read_connections.append(connection)
         raw = _raw(connection)
         raw.execute("BEGIN")
@@ -118,7 +120,7 @@ class SqliteDatabase:
         loop = ready.get_loop()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = _engine(self.path, read_only=False, foreign_keys=self._foreign_keys).connect()
+            connection = _connect(_engine(self.path, read_only=False, foreign_keys=self._foreign_keys))
             raw = _raw(connection)
         except Exception as error:  # noqa: BLE001 - handed to whoever opens
             failure = error.__cause__ if isinstance(error.__cause__, sqlite3.Error) else error
@@ -219,11 +221,21 @@ def _engine(path: Path, *, read_only: bool, foreign_keys: bool) -> Engine:
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA temp_store=MEMORY")
-        connection.execute("PRAGMA cache_size=-16000")
+        connection.execute(f"PRAGMA cache_size=-{READER_CACHE if read_only else WRITER_CACHE}")
         connection.create_function("json_contains", 2, _json_contains, deterministic=True)
         connection.create_function("json_passes", 2, _json_passes, deterministic=True)
 
     return engine
+
+
+def _connect(engine: Engine) -> Connection:
+    """Connect, and let SQLAlchemy believe in one long transaction of its own.
+
+    Without it, a value that cannot be bound makes it roll back on its own accord: ours, with all that others wrote.
+    """
+    connection = engine.connect()
+    connection.begin()
+    return connection
 
 
 def _json_contains(document: str | None, wanted: str) -> bool:

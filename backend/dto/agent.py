@@ -13,3 +13,5 @@ class AgentInfo:
     """False for a graph of `langgraph.json`."""
     takes_context: bool = True
     """Whether its nodes get our `Context` by `runtime.context`; other graphs may want their own, or none."""
+    scope: str | None = None
+    """Of `SCOPES`: what its caller must be allowed beside talking to agents."""

@@ -28,6 +28,8 @@ class Summary:
     """SHA-256 of what it was made from: content, prompt, model, parameters, language."""
     truncated: bool = False
     """Whether the ticket was too long to be read whole."""
+    fallback: bool = False
+    """Whether the model's answer could not be used, so that rules wrote this; such a summary is not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class SimilarTicket:
     status_name: str
     priority: int
     solution: str
-    """What helped, where it is known."""
+    """What helped, where it is known; it may come from private notes."""
     url: str | None
     created_at: datetime | None
     updated_at: datetime | None
@@ -52,6 +54,18 @@ class SimilarTicket:
     """0..1, without them."""
     boosts: Mapping[str, float] = field(default_factory=dict)
     """What was added for being resolved, recent, of a high priority."""
+    answer: str = ""
+    """The desk's last public reply, cleaned and redacted: what another customer may be told as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarTickets:
+    """What a search for tickets found."""
+
+    tickets: tuple[SimilarTicket, ...]
+    evidence: float
+    """Confidence, 0..1, that any of them is about what was asked."""
+    enough: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +103,3 @@ class Feedback:
     comment: str | None
     created_at: datetime
     metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadClaim:
-    """A thread that a person has taken over; while it lasts no agent answers on it."""
-
-    thread_id: UUID
-    tenant_id: str
-    user_id: str
-    claimed_at: datetime
-    expires_at: datetime

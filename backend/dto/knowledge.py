@@ -9,7 +9,7 @@ from uuid import UUID
 from backend.dto.ticket import Audience
 
 JobStatus = Literal["pending", "running", "success", "error", "cancelled"]
-JobKind = Literal["upload", "folder", "sample"]
+JobKind = Literal["upload", "folder", "sample", "text"]
 FileOutcome = Literal["added", "updated", "unchanged", "failed"]
 Corpus = Literal["knowledge", "member", "internal", "ticket"]
 """What a tenant's indexes are kept apart by: documents for everybody, for customers who are logged in, for the desk's

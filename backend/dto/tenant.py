@@ -22,7 +22,6 @@ class Limits:
     """US dollars."""
     user_daily_cost: float | None = None
     storage_bytes: int | None = None
-    tickets: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +39,20 @@ class Tenant:
     version: int
     created_at: datetime
     updated_at: datetime
+    purged_at: datetime | None = None
+    """When the data of a deleted tenant were gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantChange:
+    """What of a tenant is to be changed; None, or a name that is not there, leaves it as it is."""
+
+    name: str | None = None
+    plan: str | None = None
+    limits: Mapping[str, int | float | None] = field(default_factory=dict)
+    """None takes a limit away."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """None puts a default back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,16 @@ class User:
     created_at: datetime
     updated_at: datetime
     last_login_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserChange:
+    """What of a user is to be changed; None leaves it as it is."""
+
+    name: str | None = None
+    role: str | None = None
+    status: UserStatus | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,14 @@ class ThreadTtl:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadClaim:
+    """A person has taken a thread over: while it lasts, no agent begins to work on it."""
+
+    user_id: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Thread:
     thread_id: UUID
     tenant_id: str
@@ -46,6 +54,12 @@ class Thread:
     state_updated_at: datetime | None = None
     config: dict[str, Any] = field(default_factory=dict)
     ttl: ThreadTtl | None = None
+    claim: ThreadClaim | None = None
+    """Also one that has run out and was not yet cleared away."""
+
+    def claimed(self, now: datetime) -> ThreadClaim | None:
+        """Return the claim that holds at a moment."""
+        return self.claim if self.claim is not None and self.claim.until > now else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,43 @@ OPEN, PENDING, RESOLVED, CLOSED = 2, 3, 4, 5
 STATUS_NAMES: Mapping[int, str] = {OPEN: "open", PENDING: "pending", RESOLVED: "resolved", CLOSED: "closed"}
 """Freshdesk's numbers; a desk's own statuses are further numbers, whose names come from its ticket fields."""
 PRIORITY_NAMES: Mapping[int, str] = {1: "low", 2: "medium", 3: "high", 4: "urgent"}
+Outcome = Literal["added", "changed", "unchanged"]
+"""What became of an object that was put."""
+
+
+def status_of(status: int | str) -> tuple[int, str]:
+    """Return number and name of one of the statuses that every desk has, or of a number.
+
+    Raises:
+        ValueError: there is no such name.
+    """
+    if isinstance(status, str):
+        name = status.strip().lower()
+        for number, known in STATUS_NAMES.items():
+            if name == known:
+                return number, known
+        if not name.isascii() or not name.isdigit() or len(name) > 6:
+            raise ValueError(f"There are {', '.join(STATUS_NAMES.values())}, and numbers.")
+        status = int(name)
+    return status, STATUS_NAMES.get(status, str(status))
+
+
+def priority_of(priority: int | str) -> int:
+    """Return the number of a priority.
+
+    Raises:
+        ValueError: there is no such name or number.
+    """
+    name = str(priority).strip().lower()
+    for number, known in PRIORITY_NAMES.items():
+        if name in {known, str(number)}:
+            return number
+    raise ValueError(f"There are {', '.join(PRIORITY_NAMES.values())}, and 1 to 4.")
+
+
+def priority_name(priority: int) -> str:
+    """Return what a priority is called; its number where it has no name."""
+    return PRIORITY_NAMES.get(priority, str(priority))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +188,7 @@ class Article:
     updated_at: datetime
     data: ArticleData
     is_processed: bool = False
+    content_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,12 @@
 """The door: who asks is settled here, before anything else looks at the request.
 
 With `AUTH_MODE=token`, every HTTP request and WebSocket needs `Authorization: Bearer <token>` or, as the official
-LangGraph clients send it, `x-api-key: <token>`; a browser, which cannot
-set headers on a WebSocket, offers the subprotocols `bearer, <token>` instead. A token in the address is never looked
-at: addresses are logged and remembered. Socket.IO's own path is let through: its token comes in the payload of
-`connect`, which the Socket.IO handlers give to the same `Authenticator`.
+LangGraph clients send it, `x-api-key: <token>`, or the four tenant headers of a support desk's application; a browser,
+which cannot set headers on a WebSocket, offers the subprotocols `bearer, <token>` instead. A token in the address is
+never looked at: addresses are logged and remembered. Socket.IO's own path is let through: its token comes in the
+payload of `connect`, which the Socket.IO handlers give to the same `Authenticator`. What the one who came in may do is
+asked here too (`service/permission.py`), and of a WebSocket again with each of its messages and at least every
+`RECHECK_SECONDS`; a stream finds in `scope["state"]["recheck"]` how to ask for itself.
 
 With `AUTH_MODE=disabled` the server is on the loopback interface, where it is still in reach of any web page that the
 user opens. So it answers to its loopback names alone (against DNS rebinding), and to no pages but those that this
@@ -13,15 +15,19 @@ machine serves itself, and those of `CORS_ORIGINS`.
 
 import re
 from collections.abc import Collection
+from functools import partial
 from typing import ClassVar
 
 from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.core.error import DomainError, Forbidden
+from backend.core.origin import coming_from
 from backend.dto.principal import Principal
 from backend.middleware.reply import refuse
-from backend.service.auth import Authenticator
+from backend.middleware.watched_socket import WatchedSocket
+from backend.service.auth import Authenticator, Credentials, credentials_of
+from backend.service.permission import allowed, rule_of
 
 BEARER = "bearer"
 """The WebSocket subprotocol under which a browser sends its token, and which the server accepts."""
@@ -29,6 +35,23 @@ LOOPBACK_ORIGIN = r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?"
 """Of a page that this machine serves, at any port: a chat interface under development."""
 _LOOPBACK_HOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
 _CLOSE_CODES = {401: 4401, 403: 4403, 429: 4429}
+RECHECK_SECONDS = 30.0
+_WEBHOOKS = "/setup/freshdesk/webhook/"
+
+
+def is_webhook(path: str) -> bool:
+    """Whether a platform calls here for a tenant, with a secret that the route itself compares."""
+    return path.startswith(_WEBHOOKS) and "/" not in path[len(_WEBHOOKS) :] and path != _WEBHOOKS
+
+
+def refuse_unless_allowed(principal: Principal, scope: Scope) -> None:
+    """Raise Forbidden unless a request is open to who sends it. What a project adds is a part of its agents."""
+    if scope["state"].get("custom_route") is True and rule_of(scope["path"]) is None:
+        permitted = principal.may("chat")
+    else:
+        permitted = allowed(principal, scope.get("method", "GET"), scope["path"])
+    if not permitted:
+        raise Forbidden("Your role or key does not allow this.")
 
 
 class BearerTokenAuthMiddleware:
@@ -38,8 +61,19 @@ class BearerTokenAuthMiddleware:
     """
 
     PUBLIC: ClassVar[frozenset[str]] = frozenset(
-        {"/", "/favicon.ico", "/health", "/health/live", "/health/ready", "/ok", "/info"}
+        {
+            "/",
+            "/favicon.ico",
+            "/health",
+            "/health/live",
+            "/health/ready",
+            "/ok",
+            "/info",
+            "/setup/freshdesk/iparams.html",
+        }
     )
+    LOGIN: ClassVar[frozenset[str]] = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"})
+    """Their bodies say who it is."""
     DOCS: ClassVar[frozenset[str]] = frozenset({"/docs", "/redoc", "/openapi.json"})
 
     def __init__(
@@ -53,7 +87,7 @@ class BearerTokenAuthMiddleware:
     ) -> None:
         self.app = app
         self._authenticator = authenticator
-        self._public = self.PUBLIC | self.DOCS if docs_public else self.PUBLIC
+        self._public = self.PUBLIC | self.LOGIN | (self.DOCS if docs_public else frozenset())
         self._origins = frozenset(origin.rstrip("/").lower() for origin in cors_origins)
         self._socket_path = socket_path
 
@@ -61,43 +95,53 @@ class BearerTokenAuthMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        try:
-            principal = self._identify(scope)
-        except DomainError as error:
-            await _refuse(scope, send, error)
-            return
-        if principal is None:
-            await self.app(scope, receive, send)
-            return
-        scope.setdefault("state", {})["principal"] = principal
-        if scope["type"] == "websocket" and self._authenticator.enabled and _is_offered(scope):
-            send = _accepting_bearer(scope, send)
-        with logger.contextualize(tenant_id=principal.tenant_id):
-            await self.app(scope, receive, send)
+        state = scope.setdefault("state", {})
+        address = scope["client"][0] if scope.get("client") else ""
+        with coming_from(address, state.get("request_id")):
+            try:
+                credentials, principal = await self._identify(scope, address)
+            except DomainError as error:
+                await _refuse(scope, send, error)
+                return
+            if principal is None:
+                await self.app(scope, receive, send)
+                return
+            state["principal"] = principal
+            with logger.contextualize(tenant_id=principal.tenant_id):
+                if scope["type"] == "websocket" and credentials is not None:
+                    await self._serve_socket(scope, receive, send, credentials)
+                else:
+                    if credentials is not None:
+                        state["recheck"] = partial(self._recheck, credentials)
+                    await self.app(scope, receive, send)
 
-    def _identify(self, scope: Scope) -> Principal | None:
-        """Return who asks; None where nobody needs to say."""
+    async def _identify(self, scope: Scope, address: str) -> tuple[Credentials | None, Principal | None]:
+        """Return what was sent, and who asks; None where nobody needs to say."""
         if not self._authenticator.enabled:
             self._refuse_other_sites(scope)
-            return self._authenticator.authenticate(None)
+            return None, await self._authenticator.identify(Credentials())
         path: str = scope["path"]
-        if path in self._public or path.startswith(self._socket_path):
-            return None
-        address = scope["client"][0] if scope.get("client") else ""
-        header: str | None = None
-        key: str | None = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                # Of two, this server and one before it may believe different ones.
-                header = value.decode("utf-8", "replace") if header is None else ""
-            elif name == b"x-api-key":  # how the official LangGraph clients send it
-                key = value.decode("utf-8", "replace") if key is None else ""
-        if header is None and key is not None:
-            return self._authenticator.authenticate(key, address)
-        if header is None and scope["type"] == "websocket" and _is_offered(scope):
+        if path in self._public or path.startswith(self._socket_path) or is_webhook(path):
+            return None, None
+        credentials = credentials_of(scope["headers"])
+        if credentials == _NONE and scope["type"] == "websocket" and _is_offered(scope):
             offered = scope["subprotocols"]
-            return self._authenticator.authenticate(offered[1] if len(offered) == 2 else "", address)
-        return self._authenticator.authenticate_header(header, address)
+            credentials = Credentials(token=offered[1] if len(offered) == 2 else "")
+        principal = await self._authenticator.identify(credentials, address)
+        refuse_unless_allowed(principal, scope)
+        return credentials, principal
+
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send, credentials: Credentials) -> None:
+        if _is_offered(scope):
+            send = _accepting_bearer(scope, send)
+
+        check = partial(self._recheck, credentials, scope)
+        async with WatchedSocket(receive, send, check, RECHECK_SECONDS) as socket:
+            await self.app(scope, socket.receive, send)
+
+    async def _recheck(self, credentials: Credentials, scope: Scope) -> None:
+        """Raise unless what somebody came in with still opens this; an answer that lasts asks now and then."""
+        refuse_unless_allowed(await self._authenticator.recheck(credentials), scope)
 
     def _refuse_other_sites(self, scope: Scope) -> None:
         host = origin = ""
@@ -116,6 +160,9 @@ class BearerTokenAuthMiddleware:
             and not re.fullmatch(LOOPBACK_ORIGIN, origin)
         ):
             raise Forbidden("Pages of this origin may not call the server; CORS_ORIGINS lists those that may.")
+
+
+_NONE = Credentials()
 
 
 async def _refuse(scope: Scope, send: Send, error: DomainError) -> None:

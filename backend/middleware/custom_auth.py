@@ -6,8 +6,9 @@ It takes the place of the token door, for everything that is served, Socket.IO's
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from loguru import logger
@@ -16,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.core.error import BadRequest, DomainError, Refused
 from backend.core.graph.project import AuthConfig
+from backend.core.origin import coming_from
 from backend.dto.principal import DEFAULT_TENANT, Principal
-from backend.middleware.auth import BearerTokenAuthMiddleware
+from backend.middleware.auth import BearerTokenAuthMiddleware, is_webhook, refuse_unless_allowed
 from backend.middleware.handler_call import HandlerCall, Replay
 from backend.middleware.reply import refuse
 from backend.service.access import STUDIO_KIND, raise_refusal, sdk_user
@@ -49,6 +51,7 @@ class CustomAuthMiddleware:
         *,
         public: Collection[str] = PUBLIC,
         studio: bool = False,
+        admit: Callable[[Principal], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read the handler's parameters.
@@ -60,6 +63,7 @@ class CustomAuthMiddleware:
             public: whole paths that need no user.
             studio: whether a request to a loopback name that says it comes from LangGraph Studio needs no more. For
                 development alone, since anybody can say so.
+            admit: refuses those whose tenant is suspended.
             clock: seconds that only go forward.
 
         Raises:
@@ -70,27 +74,45 @@ class CustomAuthMiddleware:
         self._call = HandlerCall.of(handler, config.path.where)
         self._public = frozenset(public)
         self._studio = studio and not config.disable_studio_auth
+        self._admit = admit
         self._cache = _Cache(config, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"} or self._is_public(scope):
             await self.app(scope, receive, send)
             return
+        scope.setdefault("state", {})
         replay = Replay(receive)
         try:
             principal = await self._identify(scope, replay)
+            if self._admit is not None:
+                await self._admit(principal)
+            refuse_unless_allowed(principal, scope)  # the project's handlers decide within a tenant, not above it
         except DomainError as error:
             await _refuse(scope, send, error)
             return
-        scope.setdefault("state", {})["principal"] = principal
+        scope["state"]["principal"] = principal
+        if self._admit is not None:
+            scope["state"]["recheck"] = partial(self._recheck, principal)
         # Starlette's own names, which a project's routes and middlewares know.
         scope["user"] = sdk_user(principal.user or {})
         scope["auth"] = AuthCredentials(list(principal.permissions))
-        with logger.contextualize(tenant_id=principal.tenant_id):
+        address = scope["client"][0] if scope.get("client") else None
+        with (
+            logger.contextualize(tenant_id=principal.tenant_id),
+            coming_from(address, scope["state"].get("request_id")),
+        ):
             await self.app(scope, replay.receive, send)
 
+    async def _recheck(self, principal: Principal, scope: Scope) -> None:
+        """Raise when the tenant was suspended. Whether the project's handler changed its mind is not asked again."""
+        del scope
+        assert self._admit is not None
+        await self._admit(principal)
+
     def _is_public(self, scope: Scope) -> bool:
-        return scope["path"] in self._public and not is_custom_route(scope)
+        path: str = scope["path"]
+        return (path in self._public or is_webhook(path)) and not is_custom_route(scope)
 
     async def _identify(self, scope: Scope, replay: Replay) -> Principal:
         if self._studio and _is_studio(scope):

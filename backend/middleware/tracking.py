@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from backend.dto.principal import Principal
 from backend.middleware.reply import refuse
 from backend.util.id_generator import new_id
 
@@ -28,13 +29,26 @@ _QUIET_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 """Asked for every few seconds, by machines: their lines are for debugging."""
 
 
+Saw = Callable[[Principal | None, str, str, str, int, float], None]
+"""Takes who asked, the request's id, its method, path and status, and the seconds until its end."""
+
+
 class TrackingMiddleware:
     """Puts `request_id` into `scope["state"]`, a fresh dictionary for each request."""
 
-    def __init__(self, app: ASGIApp, logged: Callable[[Scope], Mapping[str, str]] | None = None) -> None:
-        """`logged` gives the headers of a request that its log line has (`http.logging_headers` of a project)."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        logged: Callable[[Scope], Mapping[str, str]] | None = None,
+        saw: Saw | None = None,
+    ) -> None:
+        """`logged` gives the headers of a request that its log line has (`http.logging_headers` of a project).
+
+        `saw` is told of each request that has ended, for the request log of its tenant.
+        """
         self.app = app
         self._logged = logged
+        self._saw = saw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -63,7 +77,12 @@ class TrackingMiddleware:
                 }
             elif event == "websocket.close" and first_byte is None:
                 status = 403  # what the server answers to a handshake that is closed
-            await send(message)
+            try:
+                await send(message)
+            except OSError as error:
+                if event != "websocket.accept":
+                    raise
+                raise WebSocketDisconnect(1006) from error  # the client left while the door asked who it is
 
         with logger.contextualize(request_id=request_id):
             try:
@@ -80,13 +99,16 @@ class TrackingMiddleware:
                 status = 500
             finally:
                 principal = state.get("principal")
+                seconds = time.perf_counter() - began
+                if self._saw is not None:
+                    self._saw(principal, request_id, scope.get("method", "WS"), scope["path"], status, seconds)
                 logger.log(
                     "DEBUG" if scope["path"] in _QUIET_PATHS else "INFO",
                     "{method} {path} {status} in {seconds:.4f} s",
                     method=scope.get("method", "WS"),
                     path=scope["path"][:PATH_LIMIT],
                     status=status,
-                    seconds=round(time.perf_counter() - began, 6),
+                    seconds=round(seconds, 6),
                     first_byte=None if first_byte is None else round(first_byte, 6),
                     tenant_id=principal.tenant_id if principal is not None else None,
                     **({} if self._logged is None else {"headers": self._logged(scope)}),

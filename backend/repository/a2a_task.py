@@ -12,6 +12,7 @@ from backend.database.model import RunRow, ThreadRow, table_of
 from backend.dto.run import Run
 from backend.repository.containment import contained
 from backend.repository.run import RunRepository
+from backend.repository.scope import Scoped
 from backend.util.containment import Filters, passes
 
 MARK = "a2a"
@@ -44,12 +45,11 @@ class TaskRuns:
         return self.runs[-1]
 
 
-class A2ATaskRepository:
+class A2ATaskRepository(Scoped):
     """The tasks of one tenant, on threads that pass `only`."""
 
     def __init__(self, connection: Connection, tenant_id: str, only: Filters = None) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
+        super().__init__(connection, tenant_id)
         self._only = only
 
     def get(self, thread_id: UUID, run_id: UUID, assistant_id: UUID) -> TaskRuns:

@@ -29,6 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.core.error import AssistantNotFound
 from backend.database.model import AssistantRow, AssistantVersionRow, table_of
+from backend.database.tenant_scope import EVERYONE
 from backend.dto.assistant import (
     SHARED,
     Assistant,
@@ -38,6 +39,7 @@ from backend.dto.assistant import (
     SortOrder,
 )
 from backend.repository.containment import contained, passing
+from backend.repository.scope import Bound
 from backend.util.containment import Filters
 
 _assistants = table_of(AssistantRow)
@@ -62,10 +64,13 @@ _ORDER: dict[AssistantSort, ColumnElement[Any]] = {
 }
 
 
-class AssistantRepository:
+class AssistantRepository(Bound):
     def __init__(self, connection: Connection, tenant_id: str, served: Collection[str]) -> None:
-        """Bind the tenant and the graphs whose default assistants are to be seen."""
-        self._connection = connection
+        """Bind the tenant and the graphs whose default assistants are to be seen.
+
+        The default ones themselves belong to everyone: only who is named for everyone may write them.
+        """
+        super().__init__(connection, EVERYONE if tenant_id == SHARED else tenant_id)
         self._tenant_id = tenant_id
         self._served = served
 

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import random
 from typing import Any, Protocol, cast
 from uuid import UUID
@@ -34,6 +35,7 @@ from backend.core.error import Fenced
 from backend.core.run.serde import checkpoint_serde
 from backend.database.base import Database
 from backend.database.prepared import Prepared
+from backend.database.tenant_scope import name_tenant
 from backend.dto.principal import DEFAULT_TENANT
 from backend.dto.thread import ChannelSize, StorageSize
 
@@ -154,7 +156,7 @@ class Fence:
     attempt: int
 
     def check(self, connection: Connection) -> None:
-        """Let the current attempt pass.
+        """Let the current attempt pass; the transaction is the run's tenant's already.
 
         Raises:
             Fenced: another attempt has taken over, or the run has ended.
@@ -222,6 +224,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
         params = {"thread": self._key(configurable["thread_id"]), "ns": configurable.get("checkpoint_ns", "")}
 
         def work(connection: Connection) -> tuple[Any, Sequence[Any]] | None:
+            name_tenant(connection, self._tenant_id)
             if checkpoint_id is None:
                 found = _LATEST.run(connection, params)
             else:
@@ -275,6 +278,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
             def work(
                 connection: Connection, offset: int = found, size: int = size
             ) -> Sequence[tuple[Any, Sequence[Any]]]:
+                name_tenant(connection, self._tenant_id)
                 return [
                     (row, _WRITES.run(connection, {"thread": row[0], "ns": row[1], "id": row[2]}))
                     for row in page.run(connection, {**params, "limit": size, "offset": offset})
@@ -350,6 +354,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
     def delete_in(self, connection: Connection, thread_ids: Sequence[object]) -> None:
         """Delete threads' checkpoints as a part of a larger unit of work."""
+        name_tenant(connection, self._tenant_id)
         for thread_id in thread_ids:
             for statement in _DELETE:
                 statement.run(connection, {"thread": self._key(thread_id)})
@@ -361,6 +366,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
         self, connection: Connection, run_ids: Sequence[object], thread_id: object | None = None
     ) -> None:
         """Delete what runs wrote as a part of a larger unit of work; `thread_id` spares the other threads' search."""
+        name_tenant(connection, self._tenant_id)
         mine, common = self._mine()
         if thread_id is not None:
             mine, common = "thread_id = :thread", {"thread": self._key(thread_id)}
@@ -375,6 +381,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
     def waits_in(self, connection: Connection, thread_id: object) -> bool:
         """Return whether a thread stands at an interrupt, as a part of a larger unit of work."""
+        name_tenant(connection, self._tenant_id)
         return bool(_WAITS.run(connection, {"thread": self._key(thread_id), "channel": INTERRUPT}))
 
     def drop_answers_in(self, connection: Connection, thread_id: object) -> None:
@@ -384,27 +391,34 @@ class Checkpointer(BaseCheckpointSaver[str]):
         the node that asks again: a rejection would then act as the approval before it. So a stopped run takes its
         answer back; of several interrupts, those answered before must be answered again.
         """
+        name_tenant(connection, self._tenant_id)
         thread = self._key(thread_id)
         for ns, head in _HEADS.run(connection, {"thread": thread}):
             _DROP_ANSWERS.run(connection, {"thread": thread, "ns": ns, "id": head, "channel": RESUME})
 
     def head_in(self, connection: Connection, thread_id: object) -> str | None:
         """Return the id of a thread's newest checkpoint of all namespaces, as a part of a larger unit of work."""
+        name_tenant(connection, self._tenant_id)
         newest: str | None = _NEWEST.run(connection, {"thread": self._key(thread_id)})[0][0]
         return newest
 
     async def storage(self, thread_id: object) -> StorageSize:
         """Return what a thread's checkpoints take; they are read in pages and looked at in a thread."""
         thread = self._key(thread_id)
+
+        def look(connection: Connection, statement: Prepared, params: Params) -> Sequence[Any]:
+            name_tenant(connection, self._tenant_id)
+            return statement.run(connection, params)
+
         writes, write_bytes = (
-            await self._database.read(lambda connection: _WRITES_SIZE.run(connection, {"thread": thread}))
+            await self._database.read(partial(look, statement=_WRITES_SIZE, params={"thread": thread}))
         )[0]
         sizes: dict[tuple[str, str], dict[Any, int]] = {}
         count = total = 0
         ns = after = ""
         while True:
             params = {"thread": thread, "ns": ns, "after": after, "limit": PAGE}
-            rows = await self._database.read(lambda connection, params=params: _BLOBS.run(connection, params))  # type: ignore[misc]
+            rows = await self._database.read(partial(look, statement=_BLOBS, params=params))
             if not rows:
                 break
             count += len(rows)
@@ -432,6 +446,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
     def copy_in(self, connection: Connection, source: object, target: object) -> None:
         """Copy a thread's checkpoints and writes to another as a part of a larger unit of work."""
+        name_tenant(connection, self._tenant_id)
         params = {"source": self._key(source), "target": self._key(target)}
         for statement in _COPY:
             statement.run(connection, params)
@@ -454,6 +469,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
         The value of a `DeltaChannel` begins at an ancestor: those up to there stay.
         """
+        name_tenant(connection, self._tenant_id)
         for thread_id in thread_ids:
             thread = self._key(thread_id)
             for ns, head in _HEADS.run(connection, {"thread": thread}):
@@ -522,6 +538,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
         fence = self._fence
 
         def work(connection: Connection) -> None:
+            name_tenant(connection, self._tenant_id)
             if fence is not None:
                 fence.check(connection)
             statement.run(connection, cast(Any, params))

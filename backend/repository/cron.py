@@ -6,25 +6,22 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from backend.core.error import CronNotFound
 from backend.database.model import CronRow, table_of
 from backend.dto.assistant import SortOrder
 from backend.dto.cron import Cron, CronSearch, CronSortField
-from backend.dto.principal import Principal
+from backend.dto.principal import SCOPES, Principal
 from backend.repository.containment import contained, passing
+from backend.repository.scope import AcrossTenants, Scoped
 from backend.util.containment import Filters
 
 _crons = table_of(CronRow)
 _one = (_crons.c.tenant_id == bindparam("tenant")) & (_crons.c.cron_id == bindparam("cron"))
 
 
-class CronRepository:
-    def __init__(self, connection: Connection, tenant_id: str) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
-
+class CronRepository(Scoped):
     def insert(self, cron: Cron) -> None:
         """Add a cron."""
         values = {
@@ -113,11 +110,8 @@ class CronRepository:
         return [] if condition is None else [condition]
 
 
-class DueCrons:
+class DueCrons(AcrossTenants):
     """The crons of all tenants by the time at which they fire, for the scheduler alone."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def next_date(self) -> datetime | None:
         """Return when a cron is due next, or a claim runs out; None when there is neither."""
@@ -179,6 +173,7 @@ def _kept(owner: Principal) -> dict[str, Any]:
         "roles": sorted(owner.roles),
         "user": None if owner.user is None else _plain(owner.user),
         "permissions": list(owner.permissions),
+        "scopes": sorted(owner.scopes),
     }
 
 
@@ -196,6 +191,7 @@ def _cron(row: Row[Any]) -> Cron:
             roles=frozenset(row.owner["roles"]),
             user=row.owner["user"],
             permissions=tuple(row.owner["permissions"]),
+            scopes=frozenset(row.owner.get("scopes", SCOPES)),  # older ones were made before there were any
         ),
         assistant_id=row.assistant_id,
         thread_id=row.thread_id,

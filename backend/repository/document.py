@@ -5,23 +5,20 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Table, and_, bindparam, delete, func, insert, or_, select, update
 
 from backend.core.error import DocumentNotFound
 from backend.database.model import DocumentRow
 from backend.dto.knowledge import Corpus, Document
+from backend.repository.scope import Scoped
 
 _documents = cast(Table, DocumentRow.__table__)
 _one = (_documents.c.tenant_id == bindparam("tenant")) & (_documents.c.document_id == bindparam("document"))
 _select = select(_documents).where(_one)
 
 
-class DocumentRepository:
+class DocumentRepository(Scoped):
     """The documents of one tenant."""
-
-    def __init__(self, connection: Connection, tenant_id: str) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
 
     def get(self, document_id: UUID) -> Document:
         """Return a document.

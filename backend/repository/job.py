@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Table, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Row, Table, bindparam, case, delete, func, insert, select, update
 
 from backend.core.error import JobNotFound
 from backend.database.model import JobFileRow, JobRow
 from backend.dto.knowledge import FileReport, Job, JobKind, JobStatus
+from backend.repository.scope import AcrossTenants, Scoped
 
 _jobs = cast(Table, JobRow.__table__)
 _files = cast(Table, JobFileRow.__table__)
@@ -32,12 +33,8 @@ class JobFile:
     position: int = 0
 
 
-class JobRepository:
+class JobRepository(Scoped):
     """The jobs of one tenant."""
-
-    def __init__(self, connection: Connection, tenant_id: str) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
 
     def insert(self, job: Job, user_id: str, files: Sequence[JobFile]) -> None:
         """Add a job with its files, which get their positions in order."""
@@ -187,11 +184,8 @@ class JobRepository:
         return {"tenant": self._tenant_id, "job": job_id}
 
 
-class AllJobs:
+class AllJobs(AcrossTenants):
     """The jobs of every tenant: only for the worker, which takes up what a dead server left, and for its sweeper."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def active(self) -> list[tuple[str, UUID]]:
         """Return tenant and id of each job that has not ended, the oldest first."""

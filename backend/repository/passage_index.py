@@ -8,8 +8,9 @@ passage is taken out by naming the terms that went in.
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +28,8 @@ OPEN_FILES = 32
 MOST_TERMS = 64
 """Of a question; the rarest are kept."""
 _BATCH = 500
+_GROUP = 50
+"""Documents that one transaction writes."""
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 _SCHEMA = (
@@ -132,30 +135,23 @@ class SqlitePassageIndex:
         self._name = name
 
     async def replace(self, document_id: str, passages: Sequence[Passage]) -> None:
-        if any(passage.document_id != document_id for passage in passages):
+        await self.replace_all({document_id: passages})
+
+    async def replace_all(self, documents: Mapping[str, Sequence[Passage]]) -> None:
+        if any(passage.document_id != name for name, passages in documents.items() for passage in passages):
             raise ValueError("a passage belongs to another document")
-        # Tokenizing is the long part, so it is done before the transaction, off the loop.
-        entries = await asyncio.to_thread(lambda: [_entry(passage) for passage in passages])
-
-        def work(connection: Connection) -> None:
-            _remove(connection, document_id)
-            for passage, (head, body) in zip(passages, entries, strict=True):
-                row = connection.exec_driver_sql(
-                    f"INSERT INTO passage ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",  # noqa: S608
-                    _row(passage),
-                ).scalar_one()
-                connection.exec_driver_sql("INSERT INTO term (rowid, head, body) VALUES (?, ?, ?)", (row, head, body))
-            connection.exec_driver_sql(
-                "UPDATE meta SET passages = passages + ?, characters = characters + ?",
-                (len(passages), sum(len(passage.text) for passage in passages)),
-            )
-
+        names = list(documents)
         async with self._files.use(self._name) as database:
-            await database.write(work)
+            for start in range(0, len(names), _GROUP):
+                some = names[start : start + _GROUP]
+                # Tokenizing is the long part, so it is done before the transaction, off the loop.
+                ready = await asyncio.to_thread(_ready, [documents[name] for name in some])
+                await database.write(partial(_put, some, ready))
 
-    async def remove(self, document_id: str) -> None:
+    async def remove(self, *document_ids: str) -> None:
         async with self._files.use(self._name) as database:
-            await database.write(lambda connection: _remove(connection, document_id))
+            for start in range(0, len(document_ids), _GROUP):
+                await database.write(partial(_put, document_ids[start : start + _GROUP], []))
 
     async def ids(self, document_id: str) -> list[str]:
         def work(connection: Connection) -> list[str]:
@@ -163,6 +159,20 @@ class SqlitePassageIndex:
                 "SELECT passage_id FROM passage WHERE document_id = ? ORDER BY position", (document_id,)
             )
             return [row[0] for row in rows]
+
+        async with self._files.use(self._name) as database:
+            return await database.read(work)
+
+    async def ids_of(self, document_ids: Sequence[str]) -> list[str]:
+        def work(connection: Connection) -> list[str]:
+            found: list[str] = []
+            for batch in _batches(list(document_ids)):
+                rows = connection.exec_driver_sql(
+                    f"SELECT passage_id FROM passage WHERE document_id IN ({_marks(batch)})",  # noqa: S608
+                    tuple(batch),
+                )
+                found += [row[0] for row in rows]
+            return found
 
         async with self._files.use(self._name) as database:
             return await database.read(work)
@@ -247,6 +257,30 @@ def _prepare(connection: Connection) -> None:
                 "INSERT INTO term (rowid, head, body) VALUES (?, ?, ?)", (row[8], *_entry(_passage(row)))
             )
         connection.exec_driver_sql("UPDATE meta SET tokenizer = ?", (VERSION,))
+
+
+_Ready = list[tuple[Passage, tuple[str, str]]]
+"""Passages with the terms of their headings and of their texts."""
+
+
+def _ready(documents: Iterable[Sequence[Passage]]) -> _Ready:
+    return [(passage, _entry(passage)) for passages in documents for passage in passages]
+
+
+def _put(names: Sequence[str], ready: _Ready, connection: Connection) -> None:
+    """Make `ready` the passages of the documents."""
+    for name in names:
+        _remove(connection, name)
+    for passage, (head, body) in ready:
+        row = connection.exec_driver_sql(
+            f"INSERT INTO passage ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",  # noqa: S608
+            _row(passage),
+        ).scalar_one()
+        connection.exec_driver_sql("INSERT INTO term (rowid, head, body) VALUES (?, ?, ?)", (row, head, body))
+    connection.exec_driver_sql(
+        "UPDATE meta SET passages = passages + ?, characters = characters + ?",
+        (len(ready), sum(len(passage.text) for passage, _ in ready)),
+    )
 
 
 def _remove(connection: Connection, document_id: str) -> None:

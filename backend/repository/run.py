@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, or_, select, update
 
 from backend.core.error import Fenced, RunNotFound
 from backend.database.model import RunRow, table_of
 from backend.database.prepared import Prepared
 from backend.dto.run import ACTIVE, CancelAction, Run, RunRequest, RunStatus
+from backend.repository.scope import AcrossTenants, Scoped
 
 _runs = table_of(RunRow)
 _one = (_runs.c.tenant_id == bindparam("tenant")) & (_runs.c.run_id == bindparam("run"))
@@ -38,12 +39,8 @@ _waits = Prepared(select(1).where(_on_thread, _runs.c.status == "queued").limit(
 _due = or_(_runs.c.start_at.is_(None), _runs.c.start_at <= bindparam("now"))
 
 
-class RunRepository:
+class RunRepository(Scoped):
     """The runs of one tenant."""
-
-    def __init__(self, connection: Connection, tenant_id: str) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
 
     def insert(self, run: Run, idempotency_key: str | None, idempotency_hash: bytes | None) -> None:
         _insert.run(
@@ -127,6 +124,13 @@ class RunRepository:
         row = self._connection.execute(_claim, {"tenant": self._tenant_id, "run": run_id, "now": now}).one_or_none()
         return None if row is None else _run(row)
 
+    def demote(self, run_id: UUID, now: datetime) -> None:
+        """Let a pending run wait again, as a queued one; it keeps its place."""
+        self._connection.execute(
+            update(_runs).where(_one, _runs.c.status == "pending").values(status="queued", updated_at=now),
+            {"tenant": self._tenant_id, "run": run_id},
+        )
+
     def finish(
         self, run_id: UUID, attempt: int, status: RunStatus, result: dict[str, Any] | orjson.Fragment, now: datetime
     ) -> CancelAction | None:
@@ -198,11 +202,8 @@ class RunRepository:
         return [_run(row) for row in self._connection.execute(query, self._thread(thread_id))]
 
 
-class AllRuns:
+class AllRuns(AcrossTenants):
     """The runs of every tenant: only for the worker, which takes up what a dead server left, and for its sweeper."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def lost(self) -> Sequence[tuple[Run, int]]:
         """Return the runs that are running by the table, each with how often it was lost before."""

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from backend.core.error import Fenced, Unavailable
 from backend.database.prepared import Params, Prepared
+from backend.database.tenant_scope import name_tenant
 from backend.dto.run import Run
 from backend.repository.checkpoint import Checkpointer, Fence
 
@@ -59,9 +60,10 @@ class RunCheckpointer(Checkpointer):
             statements = tuple(self._waiting)
 
             def work(connection: Connection) -> None:
+                name_tenant(connection, self._tenant_id)
                 if self._fence is not None:
                     self._fence.check(connection)
-                _put(statements, connection)
+                self._put(statements, connection)
 
             try:
                 await self._database.write(work, durable=False)
@@ -74,7 +76,7 @@ class RunCheckpointer(Checkpointer):
         """Take nothing more; return what keeps the rest as a part of a larger unit of work."""
         self._closed = True
         async with self._turn:
-            return partial(_put, tuple(self._waiting))
+            return partial(self._put, tuple(self._waiting))
 
     def drop(self) -> None:
         """Take nothing more, and keep nothing that still waits."""
@@ -119,7 +121,7 @@ class RunCheckpointer(Checkpointer):
         except Exception:  # noqa: BLE001 - a task of ours ends here
             logger.exception("checkpoints could not be kept")
 
-
-def _put(statements: Sequence[_Statement], connection: Connection) -> None:
-    for statement, params in statements:
-        statement.run(connection, params)
+    def _put(self, statements: Sequence[_Statement], connection: Connection) -> None:
+        name_tenant(connection, self._tenant_id)
+        for statement, params in statements:
+            statement.run(connection, params)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, insert, or_, select
+from sqlalchemy import delete, insert, or_, select
 
 from backend.database.model import RunEventRow, RunRow, table_of
 from backend.database.prepared import Prepared
 from backend.dto.event import Cursor, Event
+from backend.repository.scope import AcrossTenants, Scoped
 
 _events = table_of(RunEventRow)
 _runs = table_of(RunRow)
@@ -27,12 +28,8 @@ class EventBatch:
     events: Sequence[Event]
 
 
-class RunEventRepository:
+class RunEventRepository(Scoped):
     """The events of one tenant's runs."""
-
-    def __init__(self, connection: Connection, tenant_id: str) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
 
     def add(self, batch: EventBatch) -> None:
         """Keep a batch as a part of the unit of work that made sure of its attempt."""
@@ -76,11 +73,8 @@ class RunEventRepository:
         return None if row is None else Cursor(*row)
 
 
-class AllRunEvents:
+class AllRunEvents(AcrossTenants):
     """The events of every tenant: only for the event log, which writes those of many runs in one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def append(self, batches: Sequence[EventBatch]) -> None:
         """Keep batches whose attempt is still the current one; a fenced attempt's are dropped."""

@@ -30,6 +30,7 @@ from backend.core.error import TooLarge
 from backend.database.model import StoreItemRow, StoreVectorRow, table_of
 from backend.database.prepared import Prepared
 from backend.dto.store import StoreItem, StoreNamespace
+from backend.repository.scope import AcrossTenants, Scoped
 
 MOST_READ_CHARS = 64 * 1024 * 1024
 """Of the values that one transaction reads."""
@@ -117,12 +118,11 @@ def joined(namespace: Sequence[str]) -> str:
     return ".".join(namespace)
 
 
-class StoreItemRepository:
+class StoreItemRepository(Scoped):
     """The items of one tenant."""
 
     def __init__(self, connection: Connection, tenant_id: str) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
+        super().__init__(connection, tenant_id)
         self._left = MOST_READ_CHARS
 
     def find(self, place: Place, now: datetime) -> StoreItem | None:
@@ -242,11 +242,8 @@ class StoreItemRepository:
         return {"tenant": self._tenant_id, "at": place[0], "name": place[1]}
 
 
-class AllStoreItems:
+class AllStoreItems(AcrossTenants):
     """The items of every tenant: only for the sweep."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def expire(self, now: datetime, limit: int = 500) -> int:
         """Remove some items whose time has run out; return how many."""

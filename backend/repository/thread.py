@@ -9,7 +9,6 @@ from uuid import UUID
 import orjson
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Row,
     Text,
     and_,
@@ -32,7 +31,8 @@ from backend.core.error import ThreadExists, ThreadNotFound
 from backend.database.base import dump_json, load_json
 from backend.database.model import ThreadMetadataRow, ThreadRow, table_of
 from backend.database.prepared import Prepared
-from backend.dto.thread import Thread, ThreadState, ThreadStatus, ThreadTtl
+from backend.dto.thread import Thread, ThreadClaim, ThreadState, ThreadStatus, ThreadTtl
+from backend.repository.scope import AcrossTenants, Scoped
 from backend.util.containment import Filters, passes
 from backend.util.metadata_term import lines_of
 
@@ -103,11 +103,7 @@ def indexed_lines(metadata: Mapping[str, Any]) -> set[tuple[str, str]]:
     return lines_of({key: value for key, value in metadata.items() if key not in in_columns})
 
 
-class ThreadRepository:
-    def __init__(self, connection: Connection, tenant_id: str) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
-
+class ThreadRepository(Scoped):
     def insert(self, thread: Thread) -> None:
         """Add a thread.
 
@@ -136,6 +132,8 @@ class ThreadRepository:
                     "ttl_strategy": None if ttl is None else ttl.strategy,
                     "ttl_minutes": None if ttl is None else ttl.minutes,
                     "expires_at": None if ttl is None else ttl.expires_at,
+                    "claimed_by": None,
+                    "claimed_until": None,
                 },
             )
         except IntegrityError as error:
@@ -265,6 +263,11 @@ class ThreadRepository:
         if metadata is not None:
             self._index(thread.thread_id, indexed_lines(thread.metadata), indexed_lines(metadata))
 
+    def set_claim(self, thread_id: UUID, claim: ThreadClaim | None) -> None:
+        """Say who has taken over a thread that was locked in this transaction; None: nobody."""
+        by, until = (None, None) if claim is None else (claim.user_id, claim.until)
+        self._connection.execute(_update.values(claimed_by=by, claimed_until=until), self._at(thread_id))
+
     def delete(self, thread_id: UUID) -> None:
         """Remove a thread; its runs and their events go with it.
 
@@ -327,11 +330,8 @@ class ThreadRepository:
         return exists().where(*conditions)
 
 
-class AllThreads:
-    """The threads of every tenant: only for the sweeper."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+class AllThreads(AcrossTenants):
+    """The threads of every tenant: only for the sweepers."""
 
     def expiring(self, now: datetime, *, limit: int) -> Sequence[Thread]:
         """Return threads whose time may be over, the longest overdue first.
@@ -341,6 +341,11 @@ class AllThreads:
         """
         query = select(*slim).where(_threads.c.expires_at <= now).order_by(_threads.c.expires_at).limit(limit)
         return [thread_of(row) for row in self._connection.execute(query.with_for_update(skip_locked=True))]
+
+    def unclaimed(self, now: datetime, *, limit: int) -> Sequence[Thread]:
+        """Return threads whose claim has run out and was not cleared away."""
+        query = select(*slim).where(_threads.c.claimed_until <= now).order_by(_threads.c.claimed_until).limit(limit)
+        return [thread_of(row) for row in self._connection.execute(query)]
 
     def put_off(self, thread: Thread, until: datetime) -> None:
         """Look at a thread again at another moment."""
@@ -367,6 +372,7 @@ def thread_of(row: Row[Any]) -> Thread:
         if row.state_updated_at is not None:  # a thread lives on from its last run
             expires_at = max(expires_at, row.state_updated_at + timedelta(minutes=row.ttl_minutes))
         ttl = ThreadTtl(strategy=row.ttl_strategy, minutes=row.ttl_minutes, expires_at=expires_at)
+    claim = None if row.claimed_until is None else ThreadClaim(row.claimed_by, row.claimed_until)
     return Thread(
         thread_id=row.thread_id,
         tenant_id=row.tenant_id,
@@ -378,6 +384,7 @@ def thread_of(row: Row[Any]) -> Thread:
         state_updated_at=row.state_updated_at,
         config=row.config or {},
         ttl=ttl,
+        claim=claim,
     )
 
 

@@ -8,6 +8,7 @@ from backend.core.error import ThreadNotFound
 from backend.database.model import RunEventRow, RunRow, table_of
 from backend.dto.run import Run
 from backend.repository.run import RunRepository
+from backend.repository.scope import Scoped
 from backend.repository.thread import ThreadRepository
 from backend.util.containment import Filters
 
@@ -15,12 +16,11 @@ _runs = table_of(RunRow)
 _events = table_of(RunEventRow)
 
 
-class ThreadHistory:
+class ThreadHistory(Scoped):
     """The runs of one thread of a tenant; a thread that is not there, or does not pass `only`, has none."""
 
     def __init__(self, connection: Connection, tenant_id: str, thread_id: UUID, only: Filters = None) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
+        super().__init__(connection, tenant_id)
         self._thread_id = thread_id
         self._only = only
 

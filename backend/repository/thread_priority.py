@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import bindparam, insert, select
 
 from backend.database.model import ThreadPriorityRow, table_of
 from backend.dto.priority import PrioritySettings
+from backend.repository.scope import Scoped
 
 _settings = table_of(ThreadPriorityRow)
 _of_thread = select(_settings.c.priority, _settings.c.fairness).where(
@@ -13,11 +14,7 @@ _of_thread = select(_settings.c.priority, _settings.c.fairness).where(
 )
 
 
-class ThreadPriorityRepository:
-    def __init__(self, connection: Connection, tenant_id: str) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
-
+class ThreadPriorityRepository(Scoped):
     def find(self, thread_id: UUID) -> PrioritySettings | None:
         """Return what was decided for a thread; None when nothing was yet."""
         row = self._connection.execute(_of_thread, {"tenant": self._tenant_id, "thread": thread_id}).one_or_none()

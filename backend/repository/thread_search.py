@@ -21,6 +21,7 @@ from backend.core.error import Invalid
 from backend.database.base import dump_json
 from backend.database.prepared import Prepared
 from backend.dto.thread import Thread, ThreadQuery, ThreadState
+from backend.repository.scope import Scoped
 from backend.repository.thread import COLUMNS, LARGE, as_column, slim, state_of, thread_of
 from backend.util.containment import Filters, plain_filters
 from backend.util.metadata_term import OVERFLOW, wanted_lines
@@ -70,12 +71,11 @@ class _Plan:
     """How many threads have more lines than are kept, as far as it was counted."""
 
 
-class ThreadSearch:
+class ThreadSearch(Scoped):
     """The threads of one tenant."""
 
     def __init__(self, connection: Connection, tenant_id: str) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
+        super().__init__(connection, tenant_id)
         self._is_sqlite = connection.dialect.name == "sqlite"
 
     def page(

@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from backend.database.model import WebhookDeliveryRow, table_of
+from backend.database.tenant_scope import name_tenant
+from backend.repository.scope import AcrossTenants
 
 _deliveries = table_of(WebhookDeliveryRow)
 _one = _deliveries.c.delivery_id == bindparam("delivery")
@@ -39,14 +41,12 @@ def queue_delivery(connection: Connection, delivery: Delivery, now: datetime) ->
         "due_at": now,
         "created_at": now,
     }
+    name_tenant(connection, delivery.tenant_id)
     connection.execute(insert(_deliveries), values)
 
 
-class DueDeliveries:
+class DueDeliveries(AcrossTenants):
     """The deliveries of all tenants by the time at which they are due, for the sender alone."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def next_date(self, *, without: Collection[str] = ()) -> datetime | None:
         """Return when the next one is due of a tenant that is not in `without`; None when there is none."""

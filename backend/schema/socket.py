@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, String
 from backend.dto.event import START, Cursor
 from backend.dto.run import CancelAction
 from backend.schema.chat import ChatRequest, Storable
+from backend.schema.hand_over import LEAST_SECONDS, MOST_SECONDS
 
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
 
@@ -54,6 +55,19 @@ class CancelCall(Call):
 class ResumeCall(Call):
     run_id: UUID
     answer: Annotated[JsonValue, Storable]
+
+
+class ClaimCall(Call):
+    """Take a thread over from the agents, or keep it for longer."""
+
+    thread_id: UUID
+    seconds: int = Field(900, ge=LEAST_SECONDS, le=MOST_SECONDS)
+
+
+class ReleaseCall(Call):
+    """Give a thread back to the agents."""
+
+    thread_id: UUID
 
 
 class TypingCall(Call):

@@ -1,30 +1,57 @@
-"""Who is it? The one place where a credential becomes a `Principal`, for HTTP, WebSocket and Socket.IO alike."""
+"""Who is it? The one place where credentials become a `Principal`, for HTTP, WebSocket and Socket.IO alike.
+
+Four kinds are taken: the static tokens of the settings, access tokens (JWT), API keys, and the four headers of a
+support desk's own application, whose key is compared with that of the tenant's installation.
+"""
 
 import hmac
-import math
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from loguru import logger
 from pydantic import SecretStr
 
-from backend.core.error import TooMany, Unauthorized
-from backend.dto.principal import DEFAULT_TENANT, Principal
+from backend.core.error import BadRequest, Forbidden, TooMany, Unauthorized
+from backend.dto.principal import DEFAULT_TENANT, OPERATE, SCOPES, Principal
+from backend.service.access_token import AccessTokens, Expired
+from backend.service.api_key import ApiKeyService
+from backend.service.failure_limit import FailureLimit
+from backend.service.tenant import TenantService
+from backend.service.token import TokenService
 
 if TYPE_CHECKING:
     from loguru import Record
 
 OWNER = "owner"
 """The role of who holds a tenant's token: all of the tenant is theirs."""
+OPERATOR = "operator"
+"""The role and the `user_id` of who holds the server's own token."""
 HEADER_REQUIRED = "Authorization header required"
 INVALID_FORMAT = "Invalid authorization header format"
 INVALID_TOKEN = "Invalid access token"  # noqa: S105  # what the caller is told
+WRONG_HEADERS = "The tenant headers are not those of an installation."
 TOKEN_LIMIT = 4096
 """Characters; what is longer is not hashed."""
+PLATFORMS = frozenset({"freshdesk"})
+"""Whose applications may come in with the tenant headers."""
+
+HeaderVerifier = Callable[[str | None, str, str | None, SecretStr], Awaitable[Principal]]
+"""From tenant (None: whose the domain is), platform, domain and the platform's API key to who that is; raises
+Unauthorized or Forbidden."""
+
+_SPELLINGS: Mapping[str, tuple[bytes, ...]] = {
+    "X-Tenant-ID": (b"x-tenant-id", b"x-company-id"),
+    "X-Platform": (b"x-platform",),
+    "X-Domain": (b"x-domain", b"x-freshdesk-domain"),
+    "X-API-Key": (b"x-api-key", b"x-freshdesk-api-key"),
+}
+_OLDER = frozenset({b"x-freshdesk-domain", b"x-freshdesk-api-key"})
+_MARKS = frozenset({b"x-platform", *_OLDER})
+"""Without one of these, `x-api-key` is a token of this server (as the official LangGraph clients send it)."""
+_NAMES = frozenset({b"authorization", *(name for names in _SPELLINGS.values() for name in names)})
+_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def _name(record: "Record") -> None:
@@ -34,121 +61,191 @@ def _name(record: "Record") -> None:
 _log = logger.patch(_name)
 
 
-class FailureLimit:
-    """Counts failures by client address, in a window that begins with the first. Its memory is bounded.
+class Credentials(NamedTuple):
+    """What a client sent to say who it is; the first that is there counts."""
 
-    IPv6 addresses are counted by their /64, of which one customer usually has all.
-    """
+    authorization: str | None = None
+    """The `Authorization` header (RFC 6750 §2.1)."""
+    headers: Mapping[bytes, str] | None = None
+    """The tenant headers."""
+    token: object = None
+    """A token by itself, which may be anything that a client sent; None is none."""
 
-    def __init__(
-        self,
-        limit: int = 20,
-        window: float = 60.0,
-        *,
-        addresses: int = 10_000,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._limit = limit
-        self._window = window
-        self._addresses = addresses
-        self._clock = clock
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+    def __repr__(self) -> str:
+        return "Credentials(…)"  # they are secrets
 
-    def wait(self, address: str) -> int:
-        """Return the whole seconds until the address may try again; 0 when it may now."""
-        if not self._failures:
-            return 0
-        count, ends = self._failures.get(_network(address), (0, 0.0))
-        left = ends - self._clock()
-        return math.ceil(left) if count >= self._limit and left > 0 else 0
 
-    def count(self, address: str) -> bool:
-        """Count a failure; return whether the address is refused from now on."""
-        now, network = self._clock(), _network(address)
-        count, ends = self._failures.get(network, (0, 0.0))
-        if ends <= now:
-            count, ends = 0, now + self._window
-            self._failures.pop(network, None)  # the order is that of the windows' ends
-        self._failures[network] = (count + 1, ends)
-        if len(self._failures) > self._addresses:
-            self._failures.popitem(last=False)
-        return count + 1 == self._limit
+class _Harmless(Unauthorized):
+    """Refused, but no guess: there was nothing, or what was good once."""
+
+
+def credentials_of(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
+    """Return what the headers of a request say; their names are in lower case, as ASGI has them."""
+    found: dict[bytes, str] = {}
+    for name, value in headers:
+        if name in _NAMES:
+            # Of two, this server and one before it may believe different ones.
+            found[name] = "" if name in found else value.decode("utf-8", "replace")
+    authorization = found.get(b"authorization")
+    if authorization is None and _MARKS & found.keys():
+        return Credentials(headers=found)
+    return Credentials(authorization, token=found.get(b"x-api-key"))
 
 
 class Authenticator:
-    """Knows the token of each tenant; with none at all (`AUTH_MODE=disabled`) everybody is the local owner."""
+    """Knows who may come in; without any token (`AUTH_MODE=disabled`) everybody is the local owner and operator."""
 
-    def __init__(self, tokens: Mapping[str, SecretStr] | None, failures: FailureLimit | None = None) -> None:
+    def __init__(
+        self,
+        tokens: Mapping[str, SecretStr] | None,
+        failures: FailureLimit | None = None,
+        *,
+        operator: SecretStr | None = None,
+        tenants: TenantService | None = None,
+        access_tokens: TokenService | None = None,
+        api_keys: ApiKeyService | None = None,
+        headers: HeaderVerifier | None = None,
+    ) -> None:
+        """Take what there is to know; what is None lets nobody in.
+
+        Args:
+            tokens: the token of each tenant that the settings name; None lets everybody in.
+            failures: counts them by the client's address.
+            operator: the token of the server's operator.
+            tenants: says which are suspended.
+            access_tokens: of the users who have logged in.
+            api_keys: of the tenants.
+            headers: compares the tenant headers with an installation.
+        """
         self.enabled = tokens is not None
         self._failures = failures or FailureLimit()
+        known = [(token, Principal(tenant, tenant, frozenset({OWNER}))) for tenant, token in (tokens or {}).items()]
+        if operator is not None:
+            roles = frozenset({OWNER, OPERATOR})
+            known.append((operator, Principal(DEFAULT_TENANT, OPERATOR, roles, scopes=SCOPES | {OPERATE})))
         # Digests are of one length, so that comparing them tells nothing, not even how long a token is.
-        self._known = tuple(
-            (_digest(token.get_secret_value()), Principal(tenant, tenant, frozenset({OWNER})))
-            for tenant, token in (tokens or {}).items()
-        )
-        self._local = Principal(DEFAULT_TENANT, "local", frozenset({OWNER}))
+        self._known = tuple((_digest(token.get_secret_value()), principal) for token, principal in known)
+        self._local = Principal(DEFAULT_TENANT, "local", frozenset({OWNER}), scopes=SCOPES | {OPERATE})
+        self._tenants = tenants
+        self._access_tokens = access_tokens
+        self._api_keys = api_keys
+        self._headers = headers
 
-    def authenticate(self, token: object, address: str = "") -> Principal:
-        """Return who holds the token, which may be anything that a client sent; None is none.
+    async def identify(self, credentials: Credentials, address: str = "") -> Principal:
+        """Return who sends these credentials.
 
         `address` is the client's, for counting failures.
 
         Raises:
-            Unauthorized: there is no token, or it is nobody's.
-            TooMany: the address failed too often in the last minute; its token is not looked at.
+            Unauthorized: there are none, or they are nobody's.
+            Forbidden: the tenant is suspended, or its platform's key is another.
+            BadRequest: the tenant headers contradict themselves.
+            TooMany: the address failed too often in the last minute; its credentials are not looked at.
         """
         if not self.enabled:
             return self._local
-        self._refuse_if_blocked(address)
-        if token is None:
-            raise self._failed(HEADER_REQUIRED, address)
+        if seconds := self._failures.wait(address):
+            raise TooMany(f"Too many failed attempts. Try again in {seconds} seconds.", seconds)
+        try:
+            principal = await self._find(credentials)
+        except (Unauthorized, Forbidden, BadRequest) as error:
+            _log.warning("refused {address}: {reason}", address=address or "an unknown address", reason=error.detail)
+            # Who sends nothing guesses nothing: a browser or a probe without a token must not lock its neighbours
+            # out; nor must who has not noticed yet that its token has expired.
+            if not isinstance(error, _Harmless) and self._failures.count(address):
+                _log.warning("{address} failed too often and is refused for a while", address=address)
+            raise
+        if self._tenants is not None:
+            await self._tenants.admit(principal)
+        _log.debug("the token of {tenant_id} was accepted", tenant_id=principal.tenant_id)
+        return principal
+
+    async def recheck(self, credentials: Credentials) -> Principal:
+        """Return who came in with these credentials, if they would still open: for connections that last.
+
+        Raises:
+            Unauthorized: they have expired or were revoked.
+            Forbidden: the tenant was suspended.
+        """
+        if not self.enabled:
+            return self._local
+        principal = await self._find(credentials)
+        if self._tenants is not None:
+            await self._tenants.admit(principal)
+        return principal
+
+    async def authenticate(self, token: object, address: str = "") -> Principal:
+        """Return who holds a token, which may be anything that a client sent; None is none.
+
+        Raises what `identify` does.
+        """
+        return await self.identify(Credentials(token=token), address)
+
+    async def authenticate_header(self, header: str | None, address: str = "") -> Principal:
+        """Return who sends this `Authorization` header. Raises what `identify` does."""
+        return await self.identify(Credentials(header), address)
+
+    async def _find(self, credentials: Credentials) -> Principal:
+        if credentials.authorization is not None:
+            scheme, _, token = credentials.authorization.partition(" ")
+            token = token.strip()
+            if scheme.lower() != "bearer" or not token or " " in token:
+                raise Unauthorized(INVALID_FORMAT)
+            return await self._by_token(token)
+        if credentials.headers is not None:
+            return await self._by_headers(credentials.headers)
+        if credentials.token is None:
+            raise _Harmless(HEADER_REQUIRED)
+        return await self._by_token(credentials.token)
+
+    async def _by_token(self, token: object) -> Principal:
         if not isinstance(token, str) or not token or len(token) > TOKEN_LIMIT:
-            raise self._failed(INVALID_TOKEN, address)
+            raise Unauthorized(INVALID_TOKEN)
         digest = _digest(token)
         found: Principal | None = None
         for known, principal in self._known:  # all of them, whichever is right: the time tells nothing
             if hmac.compare_digest(known, digest):
                 found = principal
+        if found is not None:
+            return found
+        if self._api_keys is not None and self._api_keys.looks_like_one(token):
+            found = await self._api_keys.find(token)
+            if found is None and await self._api_keys.is_known(token):
+                raise _Harmless(INVALID_TOKEN)
+        elif self._access_tokens is not None and AccessTokens.looks_like_one(token):
+            try:
+                found = await self._access_tokens.find(token)
+            except Expired:
+                raise _Harmless(INVALID_TOKEN) from None
+            except Unauthorized:
+                raise Unauthorized(INVALID_TOKEN) from None
+            if found is None:  # it is signed, and was revoked
+                raise _Harmless(INVALID_TOKEN)
         if found is None:
-            raise self._failed(INVALID_TOKEN, address)
-        _log.debug("the token of {tenant_id} was accepted", tenant_id=found.tenant_id)
+            raise Unauthorized(INVALID_TOKEN)
         return found
 
-    def authenticate_header(self, header: str | None, address: str = "") -> Principal:
-        """Return who sends this `Authorization` header (RFC 6750 §2.1). Raises what `authenticate` does."""
-        if not self.enabled:
-            return self._local
-        if header is None:
-            return self.authenticate(None, address)
-        scheme, _, token = header.partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token or " " in token:
-            self._refuse_if_blocked(address)
-            raise self._failed(INVALID_FORMAT, address)
-        return self.authenticate(token, address)
-
-    def _refuse_if_blocked(self, address: str) -> None:
-        seconds = self._failures.wait(address)
-        if seconds:
-            raise TooMany(f"Too many failed attempts. Try again in {seconds} seconds.", seconds)
-
-    def _failed(self, reason: str, address: str) -> Unauthorized:
-        _log.warning("refused {address}: {reason}", address=address or "an unknown address", reason=reason)
-        # Who sends nothing guesses nothing: a browser or a probe without a token must not lock its neighbours out.
-        if reason != HEADER_REQUIRED and self._failures.count(address):
-            _log.warning("{address} failed too often and is refused for a while", address=address)
-        return Unauthorized(reason)
+    async def _by_headers(self, headers: Mapping[bytes, str]) -> Principal:
+        if self._headers is None:
+            raise Unauthorized(WRONG_HEADERS)
+        sent = {name: {headers[one] for one in spellings if one in headers} for name, spellings in _SPELLINGS.items()}
+        if _OLDER & headers.keys():  # this spelling has the platform in its names, and no tenant
+            sent["X-Platform"] = sent["X-Platform"] or {"freshdesk"}
+        for name, values in sent.items():
+            if not values and (name != "X-Tenant-ID" or not _OLDER & headers.keys()):
+                raise _Harmless(f"{name} header is required")
+            if len(values) > 1 or "" in values:
+                raise BadRequest(f"{name} was sent twice, in several ways that differ, or empty.")
+        tenant_id, platform, domain, key = (next(iter(values), "") for values in sent.values())
+        if platform.lower() not in PLATFORMS:
+            raise BadRequest(f"There is no platform {platform[:40]!r}. There are: {', '.join(sorted(PLATFORMS))}.")
+        if (tenant_id and not _TENANT.fullmatch(tenant_id)) or len(domain) > 255 or len(key) > TOKEN_LIMIT:
+            raise Unauthorized(WRONG_HEADERS)
+        principal = await self._headers(tenant_id or None, platform.lower(), domain, SecretStr(key))
+        if tenant_id and principal.tenant_id != tenant_id:
+            raise Unauthorized(WRONG_HEADERS)
+        return principal
 
 
 def _digest(token: str) -> bytes:
     return sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def _network(address: str) -> str:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
-        return str(IPv6Address(int(parsed) >> 64 << 64))
-    return address

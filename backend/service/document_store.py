@@ -114,6 +114,12 @@ class DocumentStore:
             await self._indexer(tenant_id, document.corpus).remove(str(document_id))
             await self._db.write(lambda c: DocumentRepository(c, tenant_id).delete(document_id))
 
+    async def remove(self, tenant_id: str, sources: Sequence[str]) -> None:
+        """Remove the documents of these sources; nothing happens where there is none."""
+        ids = [_id(tenant_id, source) for source in sources]
+        for document_id in await self._find(tenant_id, ids) if ids else ():
+            await self.delete(tenant_id, document_id)
+
     def passages(self, tenant_id: str, corpus: Corpus = KNOWLEDGE) -> PassageIndex:
         """Return the passages of one of a tenant's corpora, to be read."""
         return self._passages.of(tenant_id, corpus)

@@ -32,6 +32,7 @@ from sqlalchemy import Connection
 
 from backend.core.error import Conflict, Invalid, TooLarge, Unavailable
 from backend.database.base import Database
+from backend.database.tenant_scope import name_tenant
 from backend.dto.principal import DEFAULT_TENANT
 from backend.dto.store import StoreIndex, StoreItem, StoreNamespace, StoreTtl
 from backend.repository.checkpoint import Fence
@@ -181,6 +182,7 @@ class GraphStore(BaseStore):
         return found
 
     def _write(self, gets: Mapping[int, GetOp], puts: "Sequence[_Put]", connection: Connection) -> dict[int, StoreItem]:
+        name_tenant(connection, self._tenant_id)
         if self._fence is not None:
             self._fence.check(connection)
         items = StoreItemRepository(connection, self._tenant_id)

@@ -16,13 +16,14 @@ from uuid import UUID
 
 from backend.core.collector.file.folder import find_files, safe_source
 from backend.core.collector.file.pool import FileReader
-from backend.core.error import Invalid, InvalidFile, TooLarge, TooMany
+from backend.core.error import Invalid, InvalidFile, JobNotFound, TooLarge, TooMany
 from backend.database.base import Database
 from backend.dto.knowledge import Job, JobKind
 from backend.dto.principal import Principal
 from backend.repository.job import AllJobs, JobFile, JobRepository
 from backend.service.document_store import DocumentStore
 from backend.service.ingest_worker import IngestWorker
+from backend.service.knowledge import TextDocument
 from backend.service.sample import SAMPLE, read_sample
 from backend.util.id_generator import new_id
 
@@ -34,6 +35,8 @@ REPORTS = 1000
 """Reports returned at once."""
 _KEPT = timedelta(days=30)
 _BLOCK = 1024 * 1024
+_END_SECONDS = 60.0
+"""For which the end of a tenant's jobs is waited for."""
 _LOOK_AGAIN = 15.0
 """Seconds after which a reader looks without being woken: another process may be running the job."""
 
@@ -70,8 +73,7 @@ class IngestService:
 
     async def open(self) -> None:
         """Take up every job that has not ended."""
-        before = self._clock() - _KEPT
-        await self._db.write(lambda c: AllJobs(c).expire(before), durable=False)
+        await self.sweep()
         active = await self._db.read(lambda c: AllJobs(c).active())
         await asyncio.to_thread(self._sweep, {job_id for _, job_id in active})
         for tenant_id, job_id in active:
@@ -121,6 +123,15 @@ class IngestService:
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             raise
+
+    async def submit_texts(self, principal: Principal, documents: Sequence[TextDocument]) -> Job:
+        """Take in documents that are no files; they wait in the job's own rows.
+
+        Raises:
+            TooMany: too many jobs of the tenant are under way.
+        """
+        files = [JobFile(safe_source(text.source), content=text.content) for text in documents]
+        return await self._submit(new_id(), principal.tenant_id, principal.user_id, "text", files, {})
 
     async def load_sample(self, tenant_id: str, path: Path = SAMPLE) -> Job | None:
         """Take in the shipped corpus, once for each version of it: whoever deletes the sample is rid of it."""
@@ -182,6 +193,23 @@ class IngestService:
         async for _ in self.progress(principal, job_id):
             pass
         return await self.get(principal, job_id)
+
+    async def sweep(self) -> None:
+        """Drop the jobs that ended long ago."""
+        before = self._clock() - _KEPT
+        await self._db.write(lambda c: AllJobs(c).expire(before), durable=False)
+
+    async def purge(self, tenant_id: str) -> None:
+        """End a tenant's jobs, and remove what waits to be taken in."""
+        server = Principal(tenant_id, "server")
+        active = [job_id for owner, job_id in await self._db.read(lambda c: AllJobs(c).active()) if owner == tenant_id]
+        with suppress(TimeoutError, JobNotFound):
+            async with asyncio.timeout(_END_SECONDS):
+                for job_id in active:
+                    await self.cancel(server, job_id)
+                for job_id in active:
+                    await self.wait(server, job_id)
+        await asyncio.to_thread(shutil.rmtree, self._files_path / tenant_id, ignore_errors=True)
 
     async def _submit(
         self,

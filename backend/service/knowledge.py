@@ -41,6 +41,11 @@ class TextDocument:
     url: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def content(self) -> dict[str, Any]:
+        """All that is taken in, and by which a change is known."""
+        return {"title": self.title, "text": self.text, "url": self.url, "metadata": self.metadata}
+
 
 @dataclass(frozen=True, slots=True)
 class PassageInContext:
@@ -88,7 +93,7 @@ class KnowledgeService:
             InvalidFile: there is no text in it, or too much.
             IndexMismatch: the tenant's vectors were made with another embedding model.
         """
-        digest, size = digest_of({"title": text.title, "text": text.text, "url": text.url, "metadata": text.metadata})
+        digest, size = digest_of(text.content)
         parsed = await asyncio.to_thread(read_markdown, text.text, text.title, Limits())
         incoming = Incoming(safe_source(text.source), parsed, digest, size, text.url, text.metadata)
         ((outcome, document),) = await self._store.put(principal.tenant_id, [incoming])

@@ -1,8 +1,8 @@
 """Runs, as every door uses them: make, watch, cancel, resume."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,7 +45,15 @@ class RunService:
         log: EventLog,
         clock: Callable[[], datetime],
         priority: RunPriority | None = None,
+        *,
+        budget: Callable[[Principal], Awaitable[None]] | None = None,
+        admission: Callable[[Principal, RunRequest], Awaitable[RunRequest]] | None = None,
     ) -> None:
+        """Every run passes both before it begins.
+
+        `budget` refuses who has used up what they may (`Budget.check`); `admission` says whether, and how, they may run
+        this (`Admission`).
+        """
         self._database = database
         self._ledger = ledger
         self._worker = worker
@@ -53,6 +61,8 @@ class RunService:
         self._log = log
         self._clock = clock
         self._priority = priority
+        self._budget = budget
+        self._admission = admission
 
     async def start(
         self,
@@ -75,14 +85,16 @@ class RunService:
 
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph: it could not begin.
+            Forbidden: the caller may not run this agent, or not with this model.
             Invalid: the input cannot be stored.
-            ThreadNotFound, ThreadBusy, NotInterrupted: the thread does not allow it.
+            ThreadNotFound, ThreadBusy, ThreadClaimed, NotInterrupted: the thread does not allow it.
             IdempotencyConflict: the key was used with another request.
+            BudgetExceeded: the caller, or their tenant, has used up what they may today; this holds for every run.
             Refused, UpstreamFailed, UpstreamTimeout: the project's priority handler did not let it.
         """
         if temporary:
             request = replace(request, temporary=True)
-        await self._check(request)
+        request = await self._check(principal, request)
         settings: PrioritySettings | None = None
         if self._priority is not None and self._priority.enabled:
             settings = await self._priority.settings(
@@ -124,6 +136,8 @@ class RunService:
                 self._worker.end_waiting(ended)
             if created.stop is not None:
                 self._worker.stop(created.stop.run_id)
+            if created.next is not None:
+                self._worker.dispatch(created.next)
             self._worker.accept(created.run, fresh=created.new_thread)
         self._log.announce(principal.tenant_id, created.run.thread_id)
         return created.run
@@ -214,7 +228,7 @@ class RunService:
         if not waits:
             raise NotInterrupted(run.thread_id)
         request = replace(run.request, input=None, resume=answer, has_resume=True, multitask_strategy="reject")
-        await self._check(request)
+        request = await self._check(principal, request)
         return await self._worker.whole(self._start(principal, request, run.thread_id, None, run_id))
 
     def events(self, principal: Principal, run: Run, after: Cursor = START) -> AsyncIterator[list[Event]]:
@@ -341,8 +355,7 @@ class RunService:
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
         """
-        await self._executor.check(request)
-        return self._passing(principal, request)
+        return self._passing(principal, await self._admit(principal, request))
 
     async def body_of(self, run: Run) -> bytes:
         """Execute a run that leaves nothing, and return what it answers, as JSON; it stops when this is cancelled."""
@@ -364,7 +377,7 @@ class RunService:
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
         """
-        await self._executor.check(request)
+        request = await self._admit(principal, request)
         async with self._worker.stateless(self._passing(principal, request)) as channel:
             async for batch in channel.follow(START):
                 yield batch
@@ -375,7 +388,7 @@ class RunService:
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
         """
-        await self._executor.check(request)
+        request = await self._admit(principal, request)
         return await self._worker.answer(self._passing(principal, request))
 
     def _passing(self, principal: Principal, request: RunRequest) -> Run:
@@ -449,6 +462,12 @@ class RunService:
             finally:
                 coming.cancel()
 
+    def listening(
+        self, principal: Principal, thread_id: UUID, hear: Callable[[str, bytes], None]
+    ) -> AbstractContextManager[None]:
+        """Let `hear` be told what is said of the tenant's thread outside its runs; it must be quick."""
+        return self._log.listening(principal.tenant_id, thread_id, hear)
+
     async def thread_stream(
         self,
         principal: Principal,
@@ -498,12 +517,21 @@ class RunService:
         finally:
             following.cancel()
 
-    async def _check(self, request: RunRequest) -> None:
+    async def _admit(self, principal: Principal, request: RunRequest) -> RunRequest:
         await self._executor.check(request)
+        if self._admission is not None:
+            request = await self._admission(principal, request)
+        if self._budget is not None:
+            await self._budget(principal)
+        return request
+
+    async def _check(self, principal: Principal, request: RunRequest) -> RunRequest:
+        request = await self._admit(principal, request)
         try:
             orjson.dumps(request)
         except TypeError as error:
             raise Invalid(f"The input cannot be stored: {error}.") from error
+        return request
 
     async def list(
         self,

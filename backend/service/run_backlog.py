@@ -49,6 +49,13 @@ class Backlog:
                 del self._levels[priority]
         return run
 
+    def discard(self, run: Run) -> None:
+        """Take out a run that is not to execute yet; nothing happens when it is not here."""
+        waiting = [other for other in self if other.run_id != run.run_id]
+        self.clear()
+        for other in waiting:
+            self.add(other)
+
     def clear(self) -> None:
         self._levels.clear()
 

@@ -25,6 +25,7 @@ from backend.core.error import (
     NotInterrupted,
     RunEnded,
     ThreadBusy,
+    ThreadClaimed,
     ThreadExists,
     ThreadNotFound,
 )
@@ -35,11 +36,12 @@ from backend.dto.event import Cursor, Event
 from backend.dto.principal import Principal
 from backend.dto.priority import PrioritySettings
 from backend.dto.run import CancelAction, IfMissing, Run, RunRequest, RunStatus
-from backend.dto.thread import Thread, ThreadStatus, TtlRule
+from backend.dto.thread import Thread, ThreadClaim, ThreadStatus, TtlRule
+from backend.dto.usage import UsageRecord
 from backend.repository.checkpoint import Checkpointer
 from backend.repository.run import AllRuns, RunRepository
 from backend.repository.run_event import EventBatch, RunEventRepository
-from backend.repository.thread import ThreadRepository
+from backend.repository.thread import AllThreads, ThreadRepository
 from backend.repository.thread_priority import ThreadPriorityRepository
 from backend.repository.usage import UsageRepository
 from backend.service.run_webhook import RunWebhook
@@ -59,6 +61,8 @@ class Created:
     """The thread's running run, which this one asks to stop."""
     ended: tuple[Run, ...] = ()
     """Waiting runs that this one ended."""
+    next: Run | None = None
+    """Another run of the thread, now pending: its time came with this one's making."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,17 @@ class Cancelled:
     """Whether an attempt must still be stopped; otherwise the run has ended."""
     next: Run | None = None
     """The thread's next run, now pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What became of the runs of a thread that was taken over."""
+
+    claim: ThreadClaim
+    stop: Run | None = None
+    """Its running run, which is asked to stop."""
+    demoted: Run | None = None
+    """Its pending run, which waits again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +120,9 @@ class RunLedger:
         idempotency_seconds: float = 86_400,
         webhook: RunWebhook | None = None,
         default_ttl: TtlRule | None = None,
+        counted: Callable[[UsageRecord], None] | None = None,
     ) -> None:
-        """`default_ttl` is of the threads that are made for runs."""
+        """`default_ttl` is of the threads that are made for runs; `counted` is told of each usage once it is kept."""
         self._database = database
         self._checkpointer = checkpointer
         self._clock = clock
@@ -114,6 +130,7 @@ class RunLedger:
         self._idempotency = timedelta(seconds=idempotency_seconds)
         self._webhook = webhook
         self._default_ttl = default_ttl
+        self._counted = counted
 
     async def create(
         self,
@@ -137,6 +154,7 @@ class RunLedger:
 
         Raises:
             ThreadNotFound: no such thread.
+            ThreadClaimed: a person has taken it over.
             ThreadBusy: it has a run that has not ended, and the request rejects that or answers an interrupt.
             NotInterrupted: the request answers an interrupt, and there is none.
             IdempotencyConflict: the key was used for another request.
@@ -156,6 +174,9 @@ class RunLedger:
             thread = None if thread_id is None else threads.find(thread_id, lock=True)
             if thread is not None and not passes(thread.metadata, only):
                 raise ThreadNotFound(thread_id)
+            following: Run | None = None
+            if thread is not None and thread.claim is not None:
+                thread, following = self._past_claim(connection, thread, now)
             empty = thread is None
             on = thread_id or new_id()
             asked = request
@@ -199,7 +220,7 @@ class RunLedger:
                 start_at=start_at if later else None,
             )
             runs.insert(run, idempotency_key, digest)
-            return Created(run, new_thread=empty, stop=room.stop, ended=room.ended)
+            return Created(run, new_thread=empty, stop=room.stop, ended=room.ended, next=following)
 
         try:
             return await self._database.write(work)
@@ -214,8 +235,8 @@ class RunLedger:
         def work(connection: Connection) -> Run | None:
             now = self._clock()
             runs = RunRepository(connection, tenant)
-            ThreadRepository(connection, tenant).lock(run.thread_id)
-            if runs.active(run.thread_id) is not None:
+            thread = ThreadRepository(connection, tenant).find(run.thread_id, lock=True)
+            if thread is None or thread.claimed(now) or runs.active(run.thread_id) is not None:
                 return None
             return runs.promote(run.thread_id, now)
 
@@ -258,7 +279,9 @@ class RunLedger:
                 batch = EventBatch(run.run_id, run.attempt, events[0].cursor.seq, events)
                 RunEventRepository(connection, run.tenant_id).add(batch)
             if outcome.usage is not None and outcome.usage.calls:
-                UsageRepository(connection, run.tenant_id).add(run.run_id, run.user_id, outcome.usage, now)
+                UsageRepository(connection, run.tenant_id).add(
+                    run.run_id, run.user_id, outcome.usage, now, agent=run.request.agent
+                )
             stopped = outcome.status in {"interrupted", "timeout"}
             if stopped and run.request.has_resume:
                 self._saver(run).drop_answers_in(connection, run.thread_id)
@@ -274,6 +297,9 @@ class RunLedger:
             return self._hand_over(connection, run, status, now, None if rolled_back else outcome)
 
         following = await self._database.write(work)
+        if self._counted is not None and outcome.usage is not None and outcome.usage.calls:
+            agent = run.request.agent
+            self._counted(UsageRecord(run.run_id, run.tenant_id, run.user_id, outcome.usage, self._clock(), agent))
         if self._webhook is not None:
             self._webhook.wake(run)
         return following
@@ -327,6 +353,96 @@ class RunLedger:
         return await self._database.write(
             lambda connection: RunRepository(connection, run.tenant_id).release(run.run_id, run.attempt, now)
         )
+
+    async def hold(self, principal: Principal, thread_id: UUID, until: datetime) -> Held:
+        """Give a thread to a person until a moment, or for longer: no run of it begins meanwhile.
+
+        Raises:
+            ThreadNotFound: no such thread.
+            ThreadClaimed: somebody else has it.
+        """
+        tenant = principal.tenant_id
+
+        def work(connection: Connection) -> Held:
+            now = self._clock()
+            threads = ThreadRepository(connection, tenant)
+            runs = RunRepository(connection, tenant)
+            thread = threads.get(thread_id, lock=True)
+            holder = thread.claimed(now)
+            if holder is not None and holder.user_id != principal.user_id:
+                raise ThreadClaimed(thread_id, holder.user_id, holder.until)
+            claim = ThreadClaim(principal.user_id, until)
+            threads.set_claim(thread_id, claim)
+            active = runs.active(thread_id)
+            if active is None:
+                return Held(claim)
+            if active.status == "running":
+                runs.request_cancel(active.run_id, "interrupt", now, "a person took over the thread")
+                return Held(claim, stop=active)
+            runs.demote(active.run_id, now)
+            threads.set_status(thread_id, self._left(connection, active), now)
+            return Held(claim, demoted=active)
+
+        return await self._database.write(work)
+
+    async def let_go(self, principal: Principal, thread_id: UUID) -> tuple[bool, Run | None]:
+        """Take a thread back from who holds it; return whether anybody did, and its next run, now pending.
+
+        Raises:
+            ThreadNotFound: no such thread.
+            ThreadClaimed: somebody else has it, and the caller is no administrator.
+        """
+
+        def work(connection: Connection) -> tuple[bool, Run | None]:
+            now = self._clock()
+            thread = ThreadRepository(connection, principal.tenant_id).get(thread_id, lock=True)
+            holder = thread.claimed(now)
+            if holder is not None and holder.user_id != principal.user_id and not principal.may("admin"):
+                raise ThreadClaimed(thread_id, holder.user_id, holder.until)
+            if thread.claim is None:
+                return False, None
+            return holder is not None, self._unhold(connection, thread, now)
+
+        return await self._database.write(work)
+
+    async def let_go_expired(self, limit: int) -> list[tuple[Thread, Run | None]]:
+        """Clear away claims that have run out; return the threads, each with its next run, now pending."""
+        now = self._clock()
+        overdue = await self._database.read(lambda connection: AllThreads(connection).unclaimed(now, limit=limit))
+        if not overdue:
+            return []
+
+        def work(connection: Connection) -> list[tuple[Thread, Run | None]]:
+            freed = []
+            for one in overdue:
+                thread = ThreadRepository(connection, one.tenant_id).find(one.thread_id, lock=True)
+                if thread is not None and thread.claim is not None and not thread.claimed(now):  # nobody renewed it
+                    freed.append((thread, self._unhold(connection, thread, now)))
+            return freed
+
+        return await self._database.write(work)
+
+    def _past_claim(self, connection: Connection, thread: Thread, now: datetime) -> tuple[Thread, Run | None]:
+        """Return a thread whose claim has run out as it is without it, and its next run, now pending.
+
+        Raises:
+            ThreadClaimed: the claim holds.
+        """
+        if holder := thread.claimed(now):
+            raise ThreadClaimed(thread.thread_id, holder.user_id, holder.until)
+        following = self._unhold(connection, thread, now)
+        return ThreadRepository(connection, thread.tenant_id).get(thread.thread_id), following
+
+    @staticmethod
+    def _unhold(connection: Connection, thread: Thread, now: datetime) -> Run | None:
+        """Take a thread back from who held it; return its next run, now pending, unless one is still at its end."""
+        runs = RunRepository(connection, thread.tenant_id)
+        threads = ThreadRepository(connection, thread.tenant_id)
+        threads.set_claim(thread.thread_id, None)
+        if runs.active(thread.thread_id) is not None or not runs.waits(thread.thread_id):
+            return None
+        threads.set_status(thread.thread_id, "busy", now)
+        return runs.promote(thread.thread_id, now)
 
     async def recover(self) -> Recovered:
         """Take stock after a start: what was running was lost, and is begun again or, lost too often, given up."""
@@ -462,6 +578,9 @@ class RunLedger:
         runs = RunRepository(connection, run.tenant_id)
         threads = ThreadRepository(connection, run.tenant_id)
         waits = runs.waits(run.thread_id)
+        if waits:  # only then it matters who has the thread
+            thread = threads.find(run.thread_id)
+            waits = thread is not None and thread.claimed(now) is None
         following = runs.promote(run.thread_id, now) if waits else None
         status: ThreadStatus = "busy" if waits else thread_status
         if outcome is None or outcome.values is None:

@@ -22,6 +22,7 @@ from backend.core.run.executor import Attempt, Outcome, RunExecutor, failure
 from backend.database.base import Database
 from backend.dto.event import Event
 from backend.dto.run import Run
+from backend.dto.usage import Usage
 from backend.repository.checkpoint import Checkpointer
 from backend.repository.run import AllRuns
 from backend.repository.run_checkpoint import RunCheckpointer
@@ -65,7 +66,9 @@ class RunWorker:
         drain_seconds: float,
         event_ttl: float,
         idempotency_ttl: float,
+        used: Callable[[Run, Usage], None] | None = None,
     ) -> None:
+        """`used` is told what runs that are kept nowhere used of the models, also those whose caller left."""
         self._ledger = ledger
         self._executor = executor
         self._log = log
@@ -77,6 +80,7 @@ class RunWorker:
         self._drain_seconds = drain_seconds
         self._event_ttl = timedelta(seconds=event_ttl)
         self._idempotency_ttl = timedelta(seconds=idempotency_ttl)
+        self._used = used
         self._live: dict[UUID, _Live] = {}
         self._detached: dict[UUID, _Live] = {}
         """Runs that are kept nowhere and that nobody's connection holds."""
@@ -172,6 +176,10 @@ class RunWorker:
         live = self._live.get(run_id) or self._detached.get(run_id)
         if live is not None and not live.stop.done():
             live.stop.set_result("cancel")
+
+    def withdraw(self, run: Run) -> None:
+        """Do not begin a run that is not pending any more; its readers go on waiting."""
+        self._backlog.discard(run)
 
     def end_waiting(self, run: Run) -> None:
         """Tell the readers of a run that was never begun that it has ended."""
@@ -308,6 +316,9 @@ class RunWorker:
             return attempt.ended("timeout") if limit.expired() else failure(run, error)
         except Exception as error:  # noqa: BLE001 - a task of ours ends here
             return failure(run, error)
+        finally:
+            if self._used is not None:
+                self._used(run, attempt.usage)
 
     def _begin(self, run: Run, *, fresh: bool = False) -> None:
         live = _Live(run, asyncio.get_running_loop().create_future())
@@ -345,7 +356,8 @@ class RunWorker:
             logger.exception("the end of run {run_id} could not be recorded", run_id=live.run.run_id)
             self._log.end(self._channel(live.run))
         finally:
-            del self._live[live.run.run_id]
+            if self._live.get(live.run.run_id) is live:  # else it was dispatched again meanwhile
+                del self._live[live.run.run_id]
             if following is not None:
                 self.dispatch(following)
             self._fill()

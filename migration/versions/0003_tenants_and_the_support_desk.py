@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migration import row_level_security
+
 revision: str = "0003"
 down_revision: str | Sequence[str] | None = "0002"
 branch_labels: str | Sequence[str] | None = None
@@ -283,6 +285,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("purged_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_tenants")),
     )
     op.create_table(
@@ -292,7 +295,6 @@ def upgrade() -> None:
         sa.Column("platform", sa.String(length=20), nullable=False),
         sa.Column("ticket_id", sa.String(length=64), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("status_name", sa.String(length=255), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
@@ -307,8 +309,6 @@ def upgrade() -> None:
         sa.Column("group_id", sa.String(length=64), nullable=True),
         sa.Column("customer_company_id", sa.String(length=64), nullable=True),
         sa.Column("tags", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-        sa.Column("custom_fields", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-        sa.Column("summary", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("is_processed", sa.Boolean(), nullable=False),
         sa.Column("spam", sa.Boolean(), nullable=False),
         sa.Column("deleted", sa.Boolean(), nullable=False),
@@ -321,24 +321,45 @@ def upgrade() -> None:
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("lookup", sa.Text(), nullable=False),
+        sa.Column("lookup_cut", sa.Boolean(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("custom_fields", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("summary", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_tickets")),
         sa.UniqueConstraint("tenant_id", "platform", "ticket_id", name=op.f("uq_tickets_tenant_id_platform_ticket_id")),
     )
     with op.batch_alter_table("tickets", schema=None) as batch_op:
+        for name, column in (("ix_tickets_assignee", "assignee_email"), ("ix_tickets_requester", "requester_email")):
+            batch_op.create_index(
+                name,
+                [
+                    *("tenant_id", column, "deleted", "spam", "platform_updated_at", "id", "status", "priority"),
+                    "is_processed",
+                ],
+                unique=False,
+            )
         batch_op.create_index(
-            "ix_tickets_assignee", ["tenant_id", "assignee_email", "platform_updated_at"], unique=False
-        )
-        batch_op.create_index(
-            "ix_tickets_priority", ["tenant_id", "priority", "platform_updated_at", "id"], unique=False
+            "ix_tickets_cut",
+            ["tenant_id"],
+            unique=False,
+            sqlite_where=sa.text("lookup_cut"),
+            postgresql_where=sa.text("lookup_cut"),
         )
         batch_op.create_index("ix_tickets_processed", ["tenant_id", "is_processed", "id"], unique=False)
-        batch_op.create_index("ix_tickets_recent", ["tenant_id", "platform_updated_at", "id"], unique=False)
         batch_op.create_index(
-            "ix_tickets_statistics",
-            ["tenant_id", "deleted", "spam", "status", "priority", "is_processed"],
+            "ix_tickets_recent",
+            [
+                *("tenant_id", "platform_updated_at", "id", "deleted", "spam", "status", "priority", "is_processed"),
+                *("platform", "assignee_email", "requester_email", "lookup"),
+            ],
             unique=False,
         )
-        batch_op.create_index("ix_tickets_status", ["tenant_id", "status", "platform_updated_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_tickets_statistics",
+            ["tenant_id", "deleted", "spam", "status", "priority", "is_processed", "status_name", "platform"],
+            unique=False,
+        )
 
     op.create_table(
         "users",
@@ -397,7 +418,14 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("conversations", schema=None) as batch_op:
-        batch_op.create_index("ix_conversations_author", ["tenant_id", "author_email"], unique=False)
+        batch_op.create_index(
+            "ix_conversations_author",
+            ["tenant_id", "author_email", "platform_created_at", "id", "message_type"],
+            unique=False,
+        )
+        batch_op.create_index(
+            "ix_conversations_recent", ["tenant_id", "platform_created_at", "id", "message_type"], unique=False
+        )
         batch_op.create_index(
             "ix_conversations_ticket", ["tenant_id", "ticket", "platform_created_at", "id"], unique=False
         )
@@ -435,7 +463,11 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("graph_relations", schema=None) as batch_op:
-        batch_op.create_index("ix_graph_relations_target", ["tenant_id", "target_label", "target_key"], unique=False)
+        batch_op.create_index(
+            "ix_graph_relations_target",
+            ["tenant_id", "target_label", "target_key", "type", "source_label", "source_key"],
+            unique=False,
+        )
 
     op.create_table(
         "refresh_tokens",
@@ -489,21 +521,17 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("tenant_id", "job_id", "original_id", name=op.f("pk_sync_seen")),
     )
-    op.create_table(
-        "thread_claims",
-        sa.Column("tenant_id", sa.String(length=63), nullable=False),
-        sa.Column("thread_id", sa.Uuid(), nullable=False),
-        sa.Column("user_id", sa.String(length=255), nullable=False),
-        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id", "thread_id"],
-            ["threads.tenant_id", "threads.thread_id"],
-            name=op.f("fk_thread_claims_threads"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", "thread_id", name=op.f("pk_thread_claims")),
-    )
+    with op.batch_alter_table("threads", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("claimed_by", sa.String(length=255), nullable=True))
+        batch_op.add_column(sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True))
+        batch_op.create_index(
+            "ix_threads_claimed",
+            ["claimed_until"],
+            unique=False,
+            sqlite_where=sa.text("claimed_until IS NOT NULL"),
+            postgresql_where=sa.text("claimed_until IS NOT NULL"),
+        )
+
     with op.batch_alter_table("documents", schema=None) as batch_op:
         batch_op.add_column(sa.Column("corpus", sa.String(length=16), server_default="knowledge", nullable=False))
 
@@ -511,8 +539,11 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("agent", sa.String(length=255), nullable=True))
         batch_op.create_index("ix_usage_user_time", ["tenant_id", "user_id", "created_at"], unique=False)
 
+    row_level_security.enable(op)
+
 
 def downgrade() -> None:
+    row_level_security.disable(op)
     with op.batch_alter_table("usage", schema=None) as batch_op:
         batch_op.drop_index("ix_usage_user_time")
         batch_op.drop_column("agent")
@@ -520,7 +551,11 @@ def downgrade() -> None:
     with op.batch_alter_table("documents", schema=None) as batch_op:
         batch_op.drop_column("corpus")
 
-    op.drop_table("thread_claims")
+    with op.batch_alter_table("threads", schema=None) as batch_op:
+        batch_op.drop_index("ix_threads_claimed")
+        batch_op.drop_column("claimed_until")
+        batch_op.drop_column("claimed_by")
+
     op.drop_table("sync_seen")
     op.drop_table("sync_issues")
     with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
@@ -534,17 +569,18 @@ def downgrade() -> None:
     op.drop_table("graph_relations")
     with op.batch_alter_table("conversations", schema=None) as batch_op:
         batch_op.drop_index("ix_conversations_ticket")
+        batch_op.drop_index("ix_conversations_recent")
         batch_op.drop_index("ix_conversations_author")
 
     op.drop_table("conversations")
     op.drop_table("written_notes")
     op.drop_table("users")
     with op.batch_alter_table("tickets", schema=None) as batch_op:
-        batch_op.drop_index("ix_tickets_status")
         batch_op.drop_index("ix_tickets_statistics")
         batch_op.drop_index("ix_tickets_recent")
         batch_op.drop_index("ix_tickets_processed")
-        batch_op.drop_index("ix_tickets_priority")
+        batch_op.drop_index("ix_tickets_cut")
+        batch_op.drop_index("ix_tickets_requester")
         batch_op.drop_index("ix_tickets_assignee")
 
     op.drop_table("tickets")

@@ -23,7 +23,7 @@ from backend.core.error import Fenced
 from backend.database.base import Database
 from backend.database.sqlite import SqliteDatabase
 from backend.repository.checkpoint import Checkpointer, Fence
-from test.engine_fixture import ALICE, Engine, FakeClock, Graph, graph_of, request
+from test.engine_fixture import ALICE, Engine, FakeClock, Graph, graph_of, of_everyone, request
 
 Config = Any
 
@@ -123,7 +123,7 @@ async def test_a_forged_checkpoint_runs_no_code(database: Database, tmp_path: Pa
             row = {"type": kind, "value": value}
             connection.execute(text("UPDATE checkpoints SET type = :type, checkpoint = :value"), row)
 
-        await database.write(put)
+        await database.write(of_everyone(put))
         with suppress(Exception):  # to refuse it is as good as to read it as plain data
             await saver.aget_tuple(config)
         assert not bait.exists()

@@ -36,7 +36,7 @@ from backend.service.graph_store import MOST_VALUE_BYTES, GraphStore
 from backend.service.store import StoreService
 from backend.service.store_embedding import store_index
 from backend.util.id_generator import new_id
-from test.engine_fixture import FakeClock, graph_of
+from test.engine_fixture import FakeClock, graph_of, of_everyone
 from test.retrieval.fake import WordEmbedder
 
 ROWS = [StoreItemRow, StoreVectorRow]
@@ -110,7 +110,7 @@ def keys(found: list[SearchItem]) -> list[str]:
 
 async def count(database: Database, row: type[Base]) -> int:
     return await database.read(
-        lambda connection: connection.execute(select(func.count()).select_from(table_of(row))).scalar_one()
+        of_everyone(lambda connection: connection.execute(select(func.count()).select_from(table_of(row))).scalar_one())
     )
 
 

@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from backend.core.error import TooMany, Unauthorized
 from backend.middleware.auth import BearerTokenAuthMiddleware
 from backend.middleware.tracking import TrackingMiddleware
-from backend.service.auth import Authenticator, FailureLimit
+from backend.service.auth import Authenticator
+from backend.service.failure_limit import FailureLimit
 from test.frame.asgi import call, client, logged, small_app
 
 TOKEN, OTHER = "token-of-default", "토큰-of-acme"
@@ -165,24 +166,24 @@ def test_a_network_of_ipv6_is_counted_as_one_client() -> None:
 
 
 @pytest.mark.parametrize("token", [TOKEN, OTHER])
-def test_socket_io_asks_the_same_authenticator(token: str) -> None:
+async def test_socket_io_asks_the_same_authenticator(token: str) -> None:
     authenticator = Authenticator({"default": SecretStr(TOKEN), "acme": SecretStr(OTHER)})
-    assert authenticator.authenticate(token).tenant_id in {"default", "acme"}
+    assert (await authenticator.authenticate(token)).tenant_id in {"default", "acme"}
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "\ud800", 1, True, [TOKEN], {"token": TOKEN}, b"token-of-default"])
-def test_whatever_else_a_socket_sends_as_its_token_is_refused(token: object) -> None:
+async def test_whatever_else_a_socket_sends_as_its_token_is_refused(token: object) -> None:
     with pytest.raises(Unauthorized, match="Invalid access token"):
-        Authenticator({"default": SecretStr(TOKEN)}).authenticate(token)
+        await Authenticator({"default": SecretStr(TOKEN)}).authenticate(token)
 
 
-def test_socket_io_guesses_are_counted_too() -> None:
+async def test_socket_io_guesses_are_counted_too() -> None:
     authenticator = Authenticator({"default": SecretStr(TOKEN)}, FailureLimit(2))
     for _ in range(2):
         with pytest.raises(Unauthorized):
-            authenticator.authenticate("wrong", "192.0.2.1")
+            await authenticator.authenticate("wrong", "192.0.2.1")
     with pytest.raises(TooMany):
-        authenticator.authenticate(TOKEN, "192.0.2.1")
+        await authenticator.authenticate(TOKEN, "192.0.2.1")
 
 
 async def test_a_websocket_comes_in_with_the_header() -> None:

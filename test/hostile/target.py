@@ -25,9 +25,12 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 45.0
 ALICE = "canary-alice-4f1c9a77e2"
 MALLORY = "canary-mallory-b83d05c161"
+TWIN = "canary-twin-3c55d1e9f0"
+"""Of a tenant that has, under the same ids, the same as Alice but for one word."""
+OPERATOR = "canary-operator-18be02aa7d"
 API_KEY = "sk-canary-0d92ab4471f3"
 DSN_PASSWORD = "canary-dsn-77ab19c04e"
-CANARIES = (ALICE, MALLORY, API_KEY, DSN_PASSWORD)
+CANARIES = (ALICE, MALLORY, TWIN, OPERATOR, API_KEY, DSN_PASSWORD)
 MESSAGE_BYTES = 64 * 1024
 BODY_BYTES = 1024 * 1024
 UPLOAD_BYTES = 4 * 1024 * 1024
@@ -138,7 +141,10 @@ def attacked(folder: Path, **variables: str) -> Iterator[Target]:
         "GRAPH_CONFIG": str(folder / "langgraph.json"),
         "AUTH_MODE": "token",
         "ACCESS_TOKEN": ALICE,
-        "TENANT_TOKENS": json.dumps({"other": MALLORY}),
+        "TENANT_TOKENS": json.dumps({"other": MALLORY, "twin": TWIN}),
+        "ADMIN_TOKEN": OPERATOR,
+        "SYNC_INTERVAL_MINUTES": "0",
+        "REQUEST_LOG": "all",
         "OPENAI_API_KEY": API_KEY,
         "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",  # nobody listens there
         "LLM_MAX_RETRIES": "0",
@@ -196,6 +202,9 @@ def refused(response: httpx.Response, *statuses: int) -> dict[str, Any]:
     """Check that a failure has the form that its door promises, and return it."""
     assert response.status_code in statuses, (response.request.url, response.status_code, response.text[:500])
     assert len(response.content) < 20_000, "what was sent comes back"
+    if response.request.method == "HEAD":
+        assert not response.content
+        return {}
     document: dict[str, Any] = response.json()
     if is_agent_path(response.request.url.path):
         assert response.headers["content-type"] == "application/json"

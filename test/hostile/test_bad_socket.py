@@ -134,7 +134,8 @@ FRAMES = {
 @pytest.mark.parametrize("what", FRAMES)
 def test_frames_that_are_none_end_their_websocket(target: Target, what: str) -> None:
     answer = target.raw(upgrade() + FRAMES[what], wait=2)
-    assert answer.startswith((b"HTTP/1.1 101", b"HTTP/1.1 400"))
+    # Nothing: it broke the protocol before the door had found out who it is.
+    assert not answer or answer.startswith((b"HTTP/1.1 101", b"HTTP/1.1 400"))
 
 
 async def test_a_client_that_never_reads_costs_nobody_anything(target: Target) -> None:

@@ -1,19 +1,21 @@
 """The same server on PostgreSQL: a conversation from end to end, and what PostgreSQL would choke on."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from test.conftest import make_database
 from test.hostile.target import DSN_PASSWORD, MALLORY, Target, attacked, refused
 from test.hostile.test_bad_input import JSON, TEXTS
 
 
 @pytest.fixture(scope="module")
 def kept_in_postgres(postgres_server: str) -> Iterator[Target]:
-    # The database that every cluster begins with; other tests make their own.
-    url = postgres_server.replace("postgres@", f"postgres:{DSN_PASSWORD}@", 1) + "/postgres"
+    asyncio.run(make_database(postgres_server, "hostile"))
+    url = postgres_server.replace("daedap@", f"daedap:{DSN_PASSWORD}@", 1) + "/hostile"
     with TemporaryDirectory(prefix="daedap-postgres-") as folder, attacked(Path(folder), DATABASE_URL=url) as server:
         yield server
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import orjson
@@ -19,11 +19,11 @@ from backend.config.setting import Settings
 from backend.container import Container
 from backend.main import create_app
 from backend.middleware.auth import BearerTokenAuthMiddleware
+from test.hostile.conftest import SECRET
 from test.hostile.target import ALICE, MALLORY, Target, refused
+from test.hostile.world import ENTITY, KEYS, MALLORY_DESK, Desk
 
-SECRET = "zanzibarish"
-"""In everything that Alice writes."""
-PUBLIC = BearerTokenAuthMiddleware.PUBLIC | BearerTokenAuthMiddleware.DOCS
+PUBLIC = BearerTokenAuthMiddleware.PUBLIC | BearerTokenAuthMiddleware.DOCS | BearerTokenAuthMiddleware.LOGIN
 CHAT = {"message": "Whose secret is it?", "agent": "echo"}
 TEXT = {"title": "Mine", "text": "# Mine\n\nNothing of anybody else."}
 RUN = {"assistant_id": "echo", "input": {"messages": [{"role": "user", "content": "Whose secret is it?"}]}}
@@ -31,6 +31,14 @@ CRON = {"assistant_id": "echo", "schedule": "0 0 29 2 *"}
 ITEM = {"namespace": ["memories", "all"], "key": "secret"}
 FOLLOW = {"channels": ["values", "lifecycle"]}
 MESSAGE = {"kind": "message", "messageId": "1", "role": "user", "parts": [{"kind": "text", "text": "hi"}]}
+PLAIN = {"messages": [{"role": "user", "content": "Whose secret is it?"}], "agent": "echo"}
+MINE = {"label": "topic", "key": "mine", "name": "Mine"}
+TO_ITSELF = {
+    "source": {"label": "topic", "key": "mine"},
+    "type": "related_to",
+    "target": {"label": "topic", "key": "mine"},
+}
+INSTALL = {"domain": MALLORY_DESK, "api_key": KEYS[MALLORY_DESK]}
 
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/threads"): {"json": {}},
@@ -139,16 +147,133 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/a2a/{assistant_id}/.well-known/agent-card.json"): {},
     ("GET", "/a2a/{assistant_id}/.well-known/agent.json"): {},
     ("GET", "/.well-known/agent-card.json"): {"params": {"assistant_id": "echo"}},
+    # The plain chat, and texts as knowledge.
+    ("POST", "/api/chat"): {"json": PLAIN},
+    ("POST", "/api/chat/"): {"json": PLAIN},
+    ("POST", "/api/chat/stream"): {"json": PLAIN},
+    ("POST", "/api/chat/stream/"): {"json": PLAIN},
+    ("GET", "/api/chat/stream/{run_id}"): {},
+    ("POST", "/rag/build"): {"json": ["Nothing of anybody else."]},
+    ("POST", "/rag/build/"): {"json": ["Nothing of anybody else."]},
+    ("GET", "/rag/build/{task_id}"): {},
+    # The tenant itself.
+    ("GET", "/api/v1/auth/me"): {},
+    ("POST", "/api/v1/auth/logout-all"): {},
+    ("POST", "/api/v1/auth/password"): {"json": {"current_password": "nobody's", "new_password": "correct horse"}},
+    ("GET", "/api/v1/tenant"): {},
+    ("PATCH", "/api/v1/tenant"): {"json": {"version": 1, "name": "Mine"}},
+    ("GET", "/api/v1/tenants"): {},
+    ("POST", "/api/v1/tenants"): {"json": {"tenant_id": "mine-too"}},
+    ("GET", "/api/v1/tenants/{tenant_id}"): {},
+    ("PATCH", "/api/v1/tenants/{tenant_id}"): {"json": {"version": 1, "name": "Mine"}},
+    ("DELETE", "/api/v1/tenants/{tenant_id}"): {},
+    ("POST", "/api/v1/tenants/{tenant_id}/suspend"): {},
+    ("POST", "/api/v1/tenants/{tenant_id}/activate"): {},
+    ("POST", "/api/v1/users"): {"json": {"email": "mine@mine.example", "name": "Mine"}},
+    ("GET", "/api/v1/users"): {},
+    ("GET", "/api/v1/users/me"): {},
+    ("GET", "/api/v1/users/{user_id}"): {},
+    ("PATCH", "/api/v1/users/{user_id}"): {"json": {"name": "Mine", "role": "viewer"}},
+    ("DELETE", "/api/v1/users/{user_id}"): {},
+    ("POST", "/api/v1/api-keys"): {"json": {"name": "Mine", "scopes": ["chat"]}},
+    ("GET", "/api/v1/api-keys"): {"params": {"limit": 100}},
+    ("GET", "/api/v1/api-keys/{key_id}"): {},
+    ("DELETE", "/api/v1/api-keys/{key_id}"): {},
+    ("GET", "/api/v1/audit"): {"params": {"limit": 100}},
+    ("GET", "/api/v1/request-log"): {},
+    ("GET", "/api/v1/usage"): {},
+    ("GET", "/api/v1/usage/me"): {},
+    # The support desk.
+    ("GET", "/api/v1/tickets"): {"params": {"limit": 100}},
+    ("POST", "/api/v1/tickets"): {"json": {"ticket_id": "mine-1", "title": "Mine"}},
+    ("GET", "/api/v1/tickets/export"): {},
+    ("POST", "/api/v1/tickets/search"): {"json": {"query": f"the {SECRET} printer", "limit": 50}},
+    ("GET", "/api/v1/tickets/statistics"): {},
+    ("GET", "/api/v1/tickets/{ticket}"): {},
+    ("PATCH", "/api/v1/tickets/{ticket}"): {"json": {"version": 1, "title": "Mine"}},
+    ("DELETE", "/api/v1/tickets/{ticket}"): {},
+    ("GET", "/api/v1/tickets/{ticket}/conversations"): {"params": {"include_private": True}},
+    ("POST", "/api/v1/tickets/{ticket}/conversations"): {"json": {"content": "Mine"}},
+    ("POST", "/api/v1/tickets/{ticket_id}/drafts"): {"json": {}},
+    ("GET", "/api/v1/tickets/{ticket_id}/similar"): {},
+    ("GET", "/api/v1/tickets/{ticket_id}/summary"): {"params": {"model": "extractive"}},
+    ("POST", "/api/v1/drafts/{run_id}/decision"): {"json": {"action": "accept", "write_note": True}},
+    ("GET", "/api/v1/conversations"): {"params": {"include_private": True, "limit": 100}},
+    ("GET", "/api/v1/articles"): {"params": {"limit": 100}},
+    ("GET", "/api/v1/articles/{article_id}"): {},
+    ("GET", "/api/v1/objects"): {"params": {"original": True, "limit": 100}},
+    ("GET", "/api/v1/attachments"): {"params": {"limit": 100}},
+    ("GET", "/api/v1/attachments/{attachment_id}"): {},
+    ("GET", "/api/v1/attachments/{attachment_id}/content"): {},
+    ("HEAD", "/api/v1/attachments/{attachment_id}/content"): {},
+    ("POST", "/api/v1/summaries"): {"json": {"ticket_ids": ["mine-1"], "model": "extractive"}},
+    ("GET", "/api/v1/feedback"): {"params": {"limit": 100}},
+    ("POST", "/api/v1/feedback"): {"json": {"kind": "accept", "draft": "Mine", "platform": "api"}},
+    ("GET", "/api/v1/threads/{thread_id}/claim"): {},
+    ("POST", "/api/v1/threads/{thread_id}/claim"): {"json": {"seconds": 60}},
+    ("DELETE", "/api/v1/threads/{thread_id}/claim"): {},
+    # Files and the graph.
+    ("POST", "/api/v1/files"): {"files": {"file": ("mine.txt", b"Mine", "text/plain")}},
+    ("GET", "/api/v1/files"): {"params": {"limit": 1000}},
+    ("GET", "/api/v1/files/{path}"): {},
+    ("HEAD", "/api/v1/files/{path}"): {},
+    ("PUT", "/api/v1/files/{path}"): {"content": b"Mine"},
+    ("DELETE", "/api/v1/files/{path}"): {},
+    ("POST", "/api/v1/files/{path}/link"): {},
+    ("POST", "/api/v1/graph/entities"): {"json": {"entities": [MINE]}},
+    ("GET", "/api/v1/graph/entities"): {"params": {"limit": 200}},
+    ("GET", "/api/v1/graph/entities/{label}/{key}"): {},
+    ("DELETE", "/api/v1/graph/entities/{label}/{key}"): {},
+    ("GET", "/api/v1/graph/neighbours"): {"params": {"label": "topic", "key": "mine", "depth": 3, "limit": 200}},
+    ("POST", "/api/v1/graph/relations"): {"json": {"relations": [TO_ITSELF]}},
+    ("DELETE", "/api/v1/graph/relations"): {
+        "params": {
+            "source_label": "topic",
+            "source_key": "mine",
+            "type": "related_to",
+            "target_label": "topic",
+            "target_key": "mine",
+        }
+    },
+    # Collecting.
+    ("POST", "/api/v1/sync/jobs"): {"json": {"kind": "incremental"}},
+    ("POST", "/setup/test-freshdesk-connection"): {"json": INSTALL},
+    ("POST", "/setup/install"): {"json": INSTALL},
+    ("GET", "/setup/installations"): {},
+    ("POST", "/setup/{platform}/key"): {"json": {"api_key": KEYS[MALLORY_DESK]}},
+    ("POST", "/setup/{platform}/webhook-secret"): {},
+    ("POST", "/setup/{platform}/webhook/{tenant_id}"): {"json": {"ticket_id": 1}},
+    ("GET", "/api/v1/sync/status"): {},
+    ("GET", "/api/v1/sync/jobs"): {},
+    ("GET", "/api/v1/sync/jobs/{job_id}"): {},
+    ("GET", "/api/v1/sync/jobs/{job_id}/events"): {},
+    ("GET", "/api/v1/sync/jobs/{job_id}/issues"): {},
+    ("POST", "/api/v1/sync/jobs/{job_id}/cancel"): {},
+    ("POST", "/api/v1/sync/jobs/{job_id}/pause"): {},
+    ("POST", "/api/v1/sync/jobs/{job_id}/resume"): {},
+    ("DELETE", "/setup/{platform}"): {"params": {"purge": True}},
 }
 """How each route is asked that is not public. A route that is not here fails the test: think of its tenants first."""
-SHARED = {"model": "answer", "namespace": "node"}
+SHARED = {
+    "model": "answer",
+    "namespace": "node",
+    "label": ENTITY,
+    "platform": "freshdesk",
+    "tenant_id": "default",  # Alice's
+}
 """What a path names that belongs to nobody."""
 NEVER_DONE = {
     ("GET", "/mcp"): 405,
     ("DELETE", "/mcp"): 404,
     ("DELETE", "/a2a/{assistant_id}"): 405,
     ("POST", "/runs/cancel"): 404,  # while one has no run
-}
+    ("POST", "/api/v1/auth/logout-all"): 404,  # a token is nobody's
+    ("POST", "/api/v1/auth/password"): 404,
+    ("GET", "/api/v1/users/me"): 404,
+    ("POST", "/api/v1/sync/jobs"): 404,  # while nothing is installed
+    ("POST", "/api/v1/graph/relations"): 422,  # nothing is related to itself
+    ("POST", "/setup/{platform}/webhook/{tenant_id}"): 401,
+} | {key: 403 for key in BODIES if key[1].startswith("/api/v1/tenants")}
 """What is refused to whomever."""
 TOLD_OTHERWISE = {
     ("POST", "/threads/{thread_id}/commands"),  # with 200
@@ -157,6 +282,7 @@ TOLD_OTHERWISE = {
     ("GET", "/a2a/{assistant_id}"),  # these as errors of JSON-RPC
     ("GET", "/a2a/{assistant_id}/.well-known/agent-card.json"),
     ("GET", "/a2a/{assistant_id}/.well-known/agent.json"),
+    ("PUT", "/api/v1/files/{path}"),  # makes a file of one's own
 }
 """Routes that say in their own way that there is no such thing."""
 
@@ -174,14 +300,18 @@ class Possessions:
     assistant_id: str
     cron_id: str
     checkpoint_id: str
-    key: str
+    idempotency_key: str
+    desk: Desk
 
     def ids(self) -> dict[str, str]:
-        return {name: value for name, value in vars(self).items() if name.endswith("_id")}
+        """Return each under the name that paths have for it."""
+        own = {name: value for name, value in vars(self).items() if name.endswith("_id")}
+        desks = {name: value for name, value in vars(self.desk).items() if name.endswith("_id")}
+        return own | desks | {"ticket": self.desk.own_ticket_id, "path": self.desk.path, "key": self.desk.key}
 
 
 @pytest.fixture(scope="module")
-def alices(attacked_server: Target) -> Possessions:
+def alices(attacked_server: Target, alices_desk: Desk) -> Possessions:
     with attacked_server.client() as alice:
         key = uuid4().hex
         chat = alice.post(
@@ -214,7 +344,8 @@ def alices(attacked_server: Target) -> Possessions:
             assistant_id=assistant["assistant_id"],
             cron_id=cron["cron_id"],
             checkpoint_id=alice.get(f"/threads/{chat['thread_id']}/state").json()["checkpoint_id"],
-            key=key,
+            idempotency_key=key,
+            desk=alices_desk,
         )
 
 
@@ -288,17 +419,19 @@ def test_another_tenants_ids_are_not_found_on_any_route(
 ) -> None:
     own = mallory.post("/threads", json={}).json()["thread_id"]
     tried = 0
+    others = itertools.cycle(alices.ids().values())
     for (method, template), body in BODIES.items():
         if method == "WEBSOCKET" or (method, template) in TOLD_OTHERWISE | set(NEVER_DONE):
             continue
         kinds = [kind for kind in kinds_of(template) if kind not in SHARED]
-        for kind, value in itertools.product(kinds, alices.ids().values()):  # also those of another kind
+        tries = [(kind, value) for kind in kinds for value in (alices.ids()[kind], *itertools.islice(others, 7))]
+        for kind, value in dict.fromkeys(tries):  # also those of another kind
             ids = {**SHARED, **alices.ids(), kind: value}
             for named in [ids] if len(kinds) == 1 or kind == "thread_id" else [ids, ids | {"thread_id": own}]:
                 path = template.format(**named)
                 answer = mallory.request(method, path, **body)
                 missing = 409 if template.endswith("/copy") else 404
-                refused(answer, missing, *([422] if value == alices.passage_id else []))  # 422: it is no UUID
+                refused(answer, missing, *([] if _is_uuid(value) else [422]))
                 assert SECRET not in answer.text
                 assert not [other for other in alices.ids().values() if other in answer.text and other not in path]
                 tried += 1
@@ -319,18 +452,34 @@ def test_lists_counts_and_searches_show_nothing_of_another_tenant(alices: Posses
             continue
         path = template.format(**SHARED)
         answer = mallory.request(method, path, **body)
-        assert answer.status_code < 300 or answer.status_code == NEVER_DONE.get((method, path)), (path, answer.text)
+        assert answer.status_code < 300 or answer.status_code == NEVER_DONE.get((method, template)), (path, answer.text)
         shown = orjson.dumps(_without_the_question(answer.json())).decode() if _is_json(answer) else answer.text
         assert SECRET not in shown, path
-        assert not [value for value in alices.ids().values() if value in shown], path
+        if path != "/api/v1/request-log":  # has what she asked for herself, with Alice's ids in it
+            assert not [value for value in alices.ids().values() if value in shown], path
+    logged = mallory.get("/api/v1/request-log").json()["items"]
+    assert {line["user_id"] for line in logged} == {"other"}
+    lists = ("tickets", "users", "api-keys", "feedback", "articles", "conversations", "attachments", "objects")
+    for path in (f"/api/v1/{name}" for name in lists):
+        page = mallory.get(path, params={"limit": 100}).json()
+        assert page["total"] == len(page["items"]) < 100, path  # what is counted is what she is shown
+    for path in ("/api/v1/articles", "/api/v1/attachments"):
+        assert mallory.get(path).json()["total"] == 0, path
     counted = mallory.get("/api/v1/knowledge/documents", params={"limit": 100}).json()
     assert counted["documents"] == len(counted["items"])
     found = mallory.post("/api/v1/knowledge/search", json={"query": f"the {SECRET}", "limit": 50}).json()
     assert {passage["source"] for passage in found["passages"]} <= {item["source"] for item in counted["items"]}
 
 
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
 def _is_json(answer: httpx.Response) -> bool:
-    return answer.headers.get("content-type", "").startswith("application/json")
+    return bool(answer.content) and answer.headers.get("content-type", "").startswith("application/json")
 
 
 def _without_the_question(document: Any) -> Any:
@@ -365,7 +514,7 @@ def test_an_answer_is_never_made_from_another_tenants_documents(alices: Possessi
 
 def test_another_tenants_idempotency_key_gives_a_run_of_ones_own(alices: Possessions, mallory: httpx.Client) -> None:
     body = {"message": f"My secret is {SECRET}.", "agent": "echo", "metadata": {"about": SECRET}}
-    answer = mallory.post("/api/v1/chat", json=body, headers={"Idempotency-Key": alices.key})
+    answer = mallory.post("/api/v1/chat", json=body, headers={"Idempotency-Key": alices.idempotency_key})
     assert answer.status_code == 200
     assert answer.json()["run_id"] != alices.run_id
     assert answer.json()["thread_id"] != alices.thread_id
@@ -590,7 +739,7 @@ def test_the_stream_of_another_tenants_thread_is_silent(
 # Sockets.
 
 
-def calls(alices: Possessions) -> list[tuple[str, dict[str, Any]]]:
+def calls(alices: Possessions, *extra: tuple[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     thread, run = alices.thread_id, alices.run_id
     return [
         ("join", {"thread_id": thread}),
@@ -601,6 +750,8 @@ def calls(alices: Possessions) -> list[tuple[str, dict[str, Any]]]:
         ("cancel", {"run_id": run}),
         ("cancel", {"run_id": alices.waiting_run_id, "action": "rollback"}),
         ("resume", {"run_id": alices.waiting_run_id, "answer": "yes"}),
+        ("resume", {"run_id": alices.desk.draft_run_id, "answer": {"action": "accept", "write_note": True}}),
+        *extra,
     ]
 
 
@@ -641,7 +792,8 @@ async def test_a_socket_io_client_gets_nothing_of_another_tenants(target: Target
     try:
         await client.connect(target.url, auth={"token": MALLORY}, transports=["websocket"])
         assert (await alice.call("join", {"thread_id": alices.thread_id}, timeout=10))["ok"]
-        for name, call in calls(alices):
+        hand_over = (("claim", {"thread_id": alices.thread_id}), ("release", {"thread_id": alices.thread_id}))
+        for name, call in calls(alices, *hand_over):
             answer = await client.call(name, call, timeout=10)
             assert answer["problem"]["status"] == 404, answer
         refusal = await client.call("typing", {"thread_id": alices.thread_id}, timeout=10)

@@ -31,7 +31,7 @@ from backend.dto.run import CancelAction, MultitaskStrategy, Run
 from backend.repository.checkpoint import Checkpointer
 from backend.service.run_ledger import RunLedger
 from backend.service.thread import ThreadService
-from test.engine_fixture import ALICE, FakeClock, request
+from test.engine_fixture import ALICE, FakeClock, of_everyone, request
 
 T = TypeVar("T")
 How = Literal["success", "waits", "error", "timeout", "stopped"]
@@ -149,7 +149,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = RunLedger(self.database, saver, clock, max_losses=MAX_LOSSES)
         self.thread_service = ThreadService(self.database, saver, clock)
         self.do(self.database.open())
-        self.do(self.database.write(_empty))
+        self.do(self.database.write(of_everyone(_empty)))
         self.known: dict[UUID, Run] = {}
 
     def teardown(self) -> None:
@@ -269,7 +269,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def all_is_as_it_should_be(self) -> None:
-        threads, runs = self.do(self.database.read(_everything))
+        threads, runs = self.do(self.database.read(of_everyone(_everything)))
         assert threads == self.model.threads
         assert runs == {
             run: (row.status, row.attempt, row.losses, row.status in {"success", "error", "timeout", "interrupted"})

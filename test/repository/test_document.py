@@ -81,7 +81,9 @@ async def test_documents_are_listed_the_last_changed_first_in_pages(database: Da
     await put(database, *documents)
     seen: list[Document] = []
     before: tuple[datetime, UUID] | None = None
-    while page := await database.read(lambda c: DocumentRepository(c, "alpha").list(["knowledge"], limit=4, before=before)):  # noqa: B023
+    while page := await database.read(
+        lambda c: DocumentRepository(c, "alpha").list(["knowledge"], limit=4, before=before)  # noqa: B023
+    ):
         seen += page
         before = page[-1].updated_at, page[-1].document_id
     assert {document.document_id for document in seen} == {document.document_id for document in documents}

@@ -174,7 +174,7 @@ async def test_a_document_written_half_is_whole_after_it_is_written_again(
 
     changed = "환불은 이제 30일까지 됩니다." + ARTICLE
     with monkeypatch.context() as patch:
-        patch.setattr("backend.repository.passage_index.SqlitePassageIndex.replace", die)
+        patch.setattr("backend.repository.passage_index.SqlitePassageIndex.replace_all", die)
         with pytest.raises(Killed):
             await filled.add("refund", changed, "환불 안내")
     between = (await filled.search().retrieve("환불 신청 기간")).passages[0]

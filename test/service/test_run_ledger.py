@@ -30,7 +30,7 @@ from backend.repository.run import RunRepository
 from backend.repository.run_event import RunEventRepository
 from backend.repository.thread import ThreadRepository
 from backend.service.run_ledger import Created, RunLedger
-from test.engine_fixture import ALICE, MALLORY, FakeClock, request
+from test.engine_fixture import ALICE, MALLORY, FakeClock, of_everyone, request
 
 SUCCESS = Outcome("success", "idle", "done", {"status": "success"})
 WAITS = Outcome("success", "interrupted", "done", {"status": "interrupted", "interrupts": [{"id": "i", "value": 1}]})
@@ -142,7 +142,7 @@ async def test_the_usage_of_a_run_is_kept_with_its_end(desk: Desk):
     usage = Usage("default", input_tokens=3, output_tokens=5, calls=1)
     await desk.ledger.finish(run, replace(SUCCESS, usage=usage))
     kept = await desk.database.read(
-        lambda connection: connection.exec_driver_sql("SELECT input_tokens, output_tokens FROM usage").all()
+        of_everyone(lambda c: c.exec_driver_sql("SELECT input_tokens, output_tokens FROM usage").all())
     )
     assert [tuple(row) for row in kept] == [(3, 5)]
 
@@ -246,7 +246,7 @@ async def test_the_database_itself_refuses_a_second_active_run(desk: Desk):
         connection.execute(insert(table_of(RunRow)), {**row, "run_id": uuid4(), "status": "pending"})
 
     with pytest.raises(IntegrityError):
-        await desk.database.write(force)
+        await desk.database.write(of_everyone(force))
     assert await desk.status(run) == "running"
 
 
@@ -311,7 +311,7 @@ async def test_fifty_with_one_key_at_once_make_one_run(desk: Desk):
             connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() for table in ("runs", "threads")
         )
 
-    assert await desk.database.read(rows) == (1, 1)
+    assert await desk.database.read(of_everyone(rows)) == (1, 1)
 
 
 async def test_a_key_is_a_tenants_own_and_is_forgotten_in_time(desk: Desk, clock: FakeClock):

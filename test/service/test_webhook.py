@@ -30,7 +30,7 @@ from backend.service.webhook import (
     webhook_policy,
 )
 from backend.util.webhook_signature import signing_key
-from test.engine_fixture import FakeClock, until
+from test.engine_fixture import FakeClock, of_everyone, until
 
 KEY = b"k" * 32
 SECRET = SecretStr("whsec_" + base64.b64encode(KEY).decode())
@@ -97,11 +97,11 @@ class Hooks:
         def count(connection: Connection) -> int:
             return connection.scalar(select(func.count()).select_from(WebhookDeliveryRow)) or 0
 
-        return await self.database.read(count)
+        return await self.database.read(of_everyone(count))
 
     async def rests(self) -> bool:
         """Whether nothing is being sent: a claim lasts for another time than any delay."""
-        dates = await self.database.read(lambda c: list(c.scalars(select(WebhookDeliveryRow.due_at))))
+        dates = await self.database.read(of_everyone(lambda c: list(c.scalars(select(WebhookDeliveryRow.due_at)))))
         return all(abs((date - self.clock.now).total_seconds() - CLAIM_SECONDS) > 1 for date in dates)
 
     async def is_empty(self) -> bool:

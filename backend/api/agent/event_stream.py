@@ -136,6 +136,7 @@ class _Socket(Peer):
         self._only = only
         self._max_bytes = max_bytes
         self._commands = Commands(websocket, thread_id)
+        self._rates = container_of(websocket).rate_service()
         self._subscriptions: dict[str, Subscription] = {}
         self._reader: asyncio.Task[None] | None = None
 
@@ -183,6 +184,7 @@ class _Socket(Peer):
         params = found.get("params")
         try:
             async with asyncio.timeout(CALL_SECONDS):
+                await self._rates.check(self._principal)
                 if method.startswith("subscription."):
                     result = await self._subscription(method, {} if params is None else params)
                 else:

@@ -28,7 +28,7 @@ router = APIRouter(prefix="/store", tags=["store"])
 # everything is read back from what it was given.
 
 
-@router.put("/items", status_code=204)
+@router.put("/items", summary="Write an item", status_code=204)
 async def put_item(request: Request, body: StorePut, caller: Caller, store: Store) -> Response:
     """Write an item, or over the one that is there."""
     asked: dict[str, Any] = {
@@ -52,13 +52,13 @@ async def put_item(request: Request, body: StorePut, caller: Caller, store: Stor
     return done()
 
 
-@router.get("/items")
+@router.get("/items", summary="Read an item")
 async def get_item(
     request: Request,
     caller: Caller,
     store: Store,
     namespace: str = Query("", description="The labels, joined by dots."),
-    key: str | None = None,
+    key: str | None = Query(None, description="What names the item within its namespace; it is needed."),
     refresh_ttl: bool | None = Query(None, description="Whether the item lives on for being read."),
 ) -> Response:
     """Return an item, or null."""
@@ -71,7 +71,7 @@ async def get_item(
     return reply(None if item is None else item_wire(item))
 
 
-@router.delete("/items", status_code=204)
+@router.delete("/items", summary="Remove an item", status_code=204)
 async def delete_item(request: Request, body: StoreDelete, caller: Caller, store: Store) -> Response:
     """Remove an item, if it is there."""
     asked: dict[str, Any] = {"namespace": checked_namespace(body.namespace), "key": body.key}
@@ -80,7 +80,7 @@ async def delete_item(request: Request, body: StoreDelete, caller: Caller, store
     return done()
 
 
-@router.post("/items/search")
+@router.post("/items/search", summary="Search items")
 async def search_items(request: Request, body: StoreSearch, caller: Caller, store: Store) -> Response:
     """Return the items under a namespace that match a filter, nearest to the query first."""
     asked: dict[str, Any] = {
@@ -105,7 +105,7 @@ async def search_items(request: Request, body: StoreSearch, caller: Caller, stor
     return reply({"items": [found_wire(item) for item in found]})
 
 
-@router.post("/namespaces")
+@router.post("/namespaces", summary="List namespaces")
 async def list_namespaces(request: Request, body: StoreNamespaces, caller: Caller, store: Store) -> Response:
     """Return the namespaces that hold items; in `prefix` and `suffix`, `*` stands for any one label."""
     asked: dict[str, Any] = {

@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -22,15 +23,31 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from starlette.types import Message, Receive, Scope, Send
 
 from backend.api.socket.follow import ACK_SECONDS, CALL_SECONDS, THREAD_LIMIT, follow_thread, notice, refusal
-from backend.core.error import Conflict, DomainError, Invalid, TooMany, Unauthorized
+from backend.core.error import Conflict, DomainError, Forbidden, Invalid, TooMany, Unauthorized
 from backend.dto.event import START, Cursor
 from backend.dto.principal import Principal
-from backend.schema.socket import CancelCall, ChatCall, JoinCall, LeaveCall, PingCall, ResumeCall, TypingCall
+from backend.schema.hand_over import ClaimRead
+from backend.schema.socket import (
+    CancelCall,
+    ChatCall,
+    ClaimCall,
+    JoinCall,
+    LeaveCall,
+    PingCall,
+    ReleaseCall,
+    ResumeCall,
+    TypingCall,
+)
+from backend.service.auth import Credentials, credentials_of
+from backend.service.hand_over import CLAIM
+from backend.service.permission import allowed
 
 if TYPE_CHECKING:
     from backend.config.setting import Settings
     from backend.container import Container
     from backend.service.auth import Authenticator
+    from backend.service.hand_over import HandOverService
+    from backend.service.rate import RateService
     from backend.service.run import RunService
     from backend.service.thread import ThreadService
 
@@ -43,6 +60,8 @@ PACKET_LIMIT = 256
 """Packets waiting for a client that goes on calling, above which it is disconnected."""
 TYPING_SECONDS = 0.5
 PING_SECONDS = 10
+RECHECK_SECONDS = 30.0
+"""Between two looks at whether what a client came in with still opens; each of its calls is a look too."""
 
 
 class _Stalled(Exception):
@@ -52,10 +71,12 @@ class _Stalled(Exception):
 class _Client:
     """One connected client."""
 
-    def __init__(self, sid: str, eio_sid: str, principal: Principal) -> None:
+    def __init__(self, sid: str, eio_sid: str, principal: Principal, credentials: Credentials | None) -> None:
+        """`credentials` is None where the door has settled who it is."""
         self.sid = sid
         self.eio_sid = eio_sid
         self.principal = principal
+        self.credentials = credentials
         self.pumps: dict[UUID, asyncio.Task[None]] = {}
         self.typed: dict[UUID, float] = {}
         # One batch is under way to a client, whatever the number of threads that it follows.
@@ -70,6 +91,8 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
         authenticator: "Authenticator",
         runs: Callable[[], "RunService"],
         threads: Callable[[], "ThreadService"],
+        rates: Callable[[], "RateService"],
+        hand_over: Callable[[], "HandOverService"],
         *,
         max_chars: int,
         max_bytes: int,
@@ -79,22 +102,31 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
         self._authenticator = authenticator
         self._runs = runs
         self._threads = threads
+        self._rates = rates
+        self._hand_over = hand_over
+        self._telling: set[asyncio.Task[None]] = set()
         self._context = {"max_chars": max_chars}
         self._max_bytes = max_bytes
         self._ack_seconds = ack_seconds
         self._clients: dict[str, _Client] = {}
+        self._guard: asyncio.Task[None] | None = None
         self._calls: dict[str, tuple[type[BaseModel], Callable[[_Client, Any], Awaitable[dict[str, Any]]]]] = {
             "chat": (ChatCall, self._chat),
             "join": (JoinCall, self._join),
             "leave": (LeaveCall, self._leave),
             "cancel": (CancelCall, self._cancel),
             "resume": (ResumeCall, self._resume),
+            "claim": (ClaimCall, self._claim),
+            "release": (ReleaseCall, self._release),
             "typing": (TypingCall, self._typing),
             "ping": (PingCall, self._ping),
         }
 
     async def close(self) -> None:
         """Let every client go. Its connection is closed, since a client that is told to leave does not come back."""
+        if self._guard is not None:
+            self._guard.cancel()
+            self._guard = None
         for client in list(self._clients.values()):
             await self._disconnect(client.sid)
         for socket in list(self.server.eio.sockets.values()):
@@ -115,10 +147,14 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
             await self._drop(client)
             return None
         with logger.contextualize(tenant_id=client.principal.tenant_id):
+            if not await self._is_welcome(client):
+                return None
             return await self._answer(client, event, args[1:])
 
     async def _answer(self, client: _Client, event: object, args: tuple[Any, ...]) -> dict[str, Any]:
         try:
+            if event != "typing":  # which a person causes by the dozen, and which has a limit of its own
+                await self._rates().check(client.principal)
             if not isinstance(event, str) or event not in self._calls:
                 raise Invalid(f"There is no such call. There are: {', '.join(self._calls)}.")
             if len(args) > 1:
@@ -147,17 +183,43 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
         address = scope["client"][0] if scope.get("client") else ""
         token = auth.get("token") if isinstance(auth, dict) else None
         known: Principal | None = scope.get("state", {}).get("principal")
+        credentials: Credentials | None = None
         try:
             if known is not None:  # the door asked a project's own authentication, or needs none
                 principal = known
-            elif token is None and "HTTP_AUTHORIZATION" in environ:
-                principal = self._authenticator.authenticate_header(environ["HTTP_AUTHORIZATION"], address)
             else:
-                principal = self._authenticator.authenticate(token, address)
+                credentials = credentials_of(scope["headers"]) if token is None else Credentials(token=token)
+                principal = await self._authenticator.identify(credentials, address)
+                _refuse_unless_allowed(principal)
         except DomainError as error:
             raise Refused(error.detail, refusal(error)) from None
         eio_sid = self.server.manager.eio_sid_from_sid(sid, self.namespace)
-        self._clients[sid] = _Client(sid, eio_sid, principal)
+        self._clients[sid] = _Client(sid, eio_sid, principal, credentials)
+        if self._guard is None:
+            self._guard = asyncio.create_task(self._look_again(), name="socket-guard")
+
+    async def _is_welcome(self, client: _Client) -> bool:
+        """Return whether what a client came in with still opens; else it is sent away."""
+        if client.credentials is None:
+            return True
+        try:
+            client.principal = await self._authenticator.recheck(client.credentials)
+            _refuse_unless_allowed(client.principal)
+        except (Unauthorized, Forbidden):
+            logger.info("a socket was closed: what it came in with no longer opens")
+            await self._drop(client)
+            return False
+        return True
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            for client in list(self._clients.values()):
+                try:
+                    await self._is_welcome(client)
+                except Exception:  # noqa: BLE001  # a task of ours: the others are looked at too
+                    logger.exception("a socket could not be looked at again")
+                await asyncio.sleep(0)  # there may be thousands
 
     async def _disconnect(self, sid: str) -> None:
         client = self._clients.pop(sid, None)
@@ -221,6 +283,14 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
             await self._watch(client, run.thread_id, (run.run_id, START))
         return {"run_id": str(run.run_id), "thread_id": str(run.thread_id)}
 
+    async def _claim(self, client: _Client, call: ClaimCall) -> dict[str, Any]:
+        claim = await self._hand_over().claim(client.principal, call.thread_id, call.seconds)
+        return ClaimRead.of(call.thread_id, claim).model_dump(mode="json")
+
+    async def _release(self, client: _Client, call: ReleaseCall) -> dict[str, Any]:
+        await self._hand_over().release(client.principal, call.thread_id)
+        return ClaimRead.of(call.thread_id, None).model_dump(mode="json")
+
     async def _typing(self, client: _Client, call: TypingCall) -> dict[str, Any]:
         if call.thread_id not in client.pumps:
             raise Conflict("Join the thread first.")
@@ -253,9 +323,10 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
     async def _pump(self, client: _Client, thread_id: UUID, after: tuple[UUID, Cursor] | None) -> None:
         """Send the thread's events, a batch at a time, until the client leaves, goes or stalls."""
         try:
-            async with aclosing(follow_thread(self._runs(), client.principal, thread_id, after)) as batches:
-                async for batch in self._bounded(batches, thread_id):
-                    await self._deliver(client, batch)
+            with self._runs().listening(client.principal, thread_id, partial(self._hear, client)):
+                async with aclosing(follow_thread(self._runs(), client.principal, thread_id, after)) as batches:
+                    async for batch in self._bounded(batches, thread_id):
+                        await self._deliver(client, batch)
         except _Stalled:
             logger.info("a client acknowledged nothing for {seconds} s and was dropped", seconds=self._ack_seconds)
             await self._drop(client)
@@ -265,6 +336,13 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
         finally:
             if client.pumps.get(thread_id) is asyncio.current_task():
                 del client.pumps[thread_id]
+
+    def _hear(self, client: _Client, name: str, data: bytes) -> None:
+        """Pass on who has taken a thread over, or given it back."""
+        if name == CLAIM and self._waiting(client) <= LAG_LIMIT:
+            task = asyncio.create_task(self.emit(CLAIM, orjson.Fragment(data), to=client.sid))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     async def _bounded(self, batches: AsyncIterator[list[bytes]], thread_id: UUID) -> AsyncIterator[list[bytes]]:
         """Cut batches to size; an event too large for a message is not sent, and the client told to fetch it."""
@@ -331,6 +409,11 @@ class SocketNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-
         return 0 if socket is None else int(socket.queue.qsize())
 
 
+def _refuse_unless_allowed(principal: Principal) -> None:
+    if not allowed(principal, "GET", PATH):
+        raise Forbidden("Your role or key does not allow this.")
+
+
 def _room(client: _Client, thread_id: UUID) -> str:
     return f"t:{client.principal.tenant_id}:th:{thread_id}"
 
@@ -391,6 +474,8 @@ def build_socket_server(container: "Container", settings: "Settings") -> socketi
             container.authenticator(),
             container.run_service,
             container.thread_service,
+            container.rate_service,
+            container.hand_over_service,
             max_chars=settings.max_question_chars,
             max_bytes=settings.max_message_bytes,
         )

@@ -27,6 +27,7 @@ from backend.dto.event import START, Cursor, Event
 from backend.dto.principal import Principal
 from backend.schema.event import socket_event
 from backend.schema.socket import CancelCall, ChatCall, JoinCall, LeaveCall, PingCall, ResumeCall
+from backend.service.rate import RateService
 from backend.service.run import RunService
 from backend.service.thread import ThreadService
 from backend.util.id_generator import new_id
@@ -48,6 +49,7 @@ async def chat_socket(websocket: WebSocket) -> None:
         principal_of(websocket),
         container.run_service(),
         container.thread_service(),
+        container.rate_service(),
         max_chars=settings.max_question_chars,
         max_bytes=settings.max_message_bytes,
     ).serve()
@@ -60,6 +62,7 @@ class ChatSocket(Peer):
         principal: Principal,
         runs: RunService,
         threads: ThreadService,
+        rates: RateService,
         *,
         max_chars: int,
         max_bytes: int,
@@ -68,6 +71,7 @@ class ChatSocket(Peer):
         self._principal = principal
         self._runs = runs
         self._threads = threads
+        self._rates = rates
         self._max_bytes = max_bytes
         self._context = {"max_chars": max_chars}
         self._following: dict[UUID, asyncio.Task[None]] = {}
@@ -125,6 +129,7 @@ class ChatSocket(Peer):
             parsed = model.model_validate(call, context=self._context)
             understood = True
             async with asyncio.timeout(CALL_SECONDS):
+                await self._rates.check(self._principal)
                 answer = await handle(parsed)
         except (DomainError, ValidationError, TimeoutError) as error:
             await self._send(_reply("error", ref, {"data": refusal(error)}))

@@ -222,4 +222,6 @@ def _ended(last: Event | None, request: Request, headers: dict[str, str], run_id
     found = orjson.loads(last.data)
     found |= {"instance": request.scope["path"], "request_id": request.scope.get("state", {}).get("request_id")}
     status = found.get("status", 500)
+    if "retry_after" in found:
+        headers = {**headers, "Retry-After": str(found["retry_after"])}
     return Response(orjson.dumps(found), status, headers=headers, media_type=MEDIA_TYPE)

@@ -69,7 +69,7 @@ def is_upload(path: str) -> bool:
 async def list_documents(
     caller: Caller,
     knowledge: Knowledge,
-    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT)] = 20,
+    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT, description="Most of a page.")] = 20,
     before: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
 ) -> DocumentList:
     """Return documents, the last changed first."""
@@ -165,7 +165,7 @@ async def upload(
 async def list_jobs(
     caller: Caller,
     ingest: Ingest,
-    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT)] = 20,
+    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT, description="Most of a page.")] = 20,
     before: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
 ) -> JobList:
     """Return jobs without their reports, the newest first."""

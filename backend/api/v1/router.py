@@ -2,8 +2,56 @@
 
 from fastapi import APIRouter
 
-from backend.api.v1 import agent, chat, citation, knowledge, run, thread
+from backend.api.v1 import (
+    agent,
+    api_key,
+    attachment,
+    audit,
+    auth,
+    chat,
+    citation,
+    draft,
+    feedback,
+    file,
+    hand_over,
+    knowledge,
+    knowledge_graph,
+    request_log,
+    run,
+    similar,
+    summary,
+    sync,
+    tenant,
+    thread,
+    ticket,
+    usage,
+    user,
+)
 
 router = APIRouter(prefix="/api/v1")
-for part in (agent, thread, chat, run, knowledge, citation):
+for part in (
+    agent,
+    thread,
+    hand_over,
+    chat,
+    run,
+    knowledge,
+    citation,
+    usage,
+    request_log,
+    similar,
+    ticket,
+    auth,
+    tenant,
+    user,
+    api_key,
+    audit,
+    summary,
+    sync,
+    draft,
+    feedback,
+    file,
+    attachment,
+    knowledge_graph,
+):
     router.include_router(part.router)

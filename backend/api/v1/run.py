@@ -43,7 +43,10 @@ LIST_LIMIT = 100
     "/threads/{thread_id}/runs", summary="List a thread's runs", responses=problems(Unauthorized, ThreadNotFound)
 )
 async def list_runs(
-    thread_id: UUID, caller: Caller, runs: Runs, limit: Annotated[int, Query(ge=1, le=LIST_LIMIT)] = 20
+    thread_id: UUID,
+    caller: Caller,
+    runs: Runs,
+    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT, description="Most of a page.")] = 20,
 ) -> RunList:
     """Return the thread's runs, newest first."""
     return RunList(items=[RunRead.of(run) for run in await runs.list(caller, thread_id, limit=limit)])

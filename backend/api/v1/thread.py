@@ -31,7 +31,7 @@ async def create_thread(
 async def list_threads(
     caller: Caller,
     threads: Threads,
-    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT)] = 20,
+    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT, description="Most of a page.")] = 20,
     before: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
 ) -> ThreadList:
     """Return threads, the last changed first."""

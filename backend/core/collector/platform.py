@@ -1,9 +1,11 @@
 """What a support platform must be able to do: one implementation a platform (`freshdesk/`)."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
+
+from pydantic import SecretStr
 
 from backend.dto.ticket import ArticleData, AttachmentData, ConversationData, TicketData
 
@@ -45,6 +47,17 @@ class TicketPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WholeTicket:
+    """A ticket with all that a list leaves out."""
+
+    ticket: TicketData
+    """With its files, and the ticket that it was merged into."""
+    conversations: tuple[ConversationData, ...]
+    """The oldest first."""
+    bad: tuple[BadItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArticlePage:
     articles: tuple[ArticleData, ...]
     bad: tuple[BadItem, ...] = ()
@@ -74,6 +87,13 @@ class SupportSource(Protocol):
     async def ticket(self, ticket_id: str) -> TicketData:
         """Return one ticket as it is now. Raises NotFound when the platform has it no more."""
 
+    async def whole(self, ticket_id: str, listed: TicketData | None = None) -> WholeTicket:
+        """Return a ticket with its files and all its messages, in as few requests as the platform allows.
+
+        A list names no files; `listed` is what it said of the ticket, which is then not asked for again. Raises
+        NotFound when the platform has it no more.
+        """
+
     async def conversations(self, ticket_id: str) -> tuple[list[ConversationData], list[BadItem]]:
         """Return all messages of a ticket, the oldest first."""
 
@@ -85,5 +105,35 @@ class SupportSource(Protocol):
 
     async def add_note(self, ticket_id: str, body: str) -> str:
         """Write a private note (HTML) to a ticket and return its id. Nothing else is ever written."""
+
+    async def close(self) -> None: ...
+
+
+class Platform(Protocol):
+    """A kind of support desk that can be installed."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in every key: `freshdesk`."""
+
+    async def domain_of(self, text: str) -> str:
+        """Return the one form of an account's domain: `acme.freshdesk.com`. Raises Invalid for what names none."""
+
+    async def tenant_of(self, domain: str) -> str:
+        """Return the tenant that a domain's name suggests; whose it is, only a key proves. Raises Invalid."""
+
+    async def connect(
+        self,
+        domain: str,
+        api_key: SecretStr,
+        *,
+        hurried: bool = False,
+        on_refused: Callable[[], Awaitable[None]] | None = None,
+    ) -> SupportSource:
+        """Return an account, without asking it anything yet.
+
+        `hurried` is for a person who waits: it gives up early where a collection would wait for the account's limit.
+        `on_refused` is called when the platform refuses the key. Raises Invalid for what names no account.
+        """
 
     async def close(self) -> None: ...

@@ -12,7 +12,23 @@ MIN_TERMS = 3
 """A sentence with fewer words of its own ("네, 맞습니다.") says too little to be checked."""
 
 _NUMBERS = re.compile(r"([ \t]?)\[(\d{1,4}(?:\s*[,，]\s*\d{1,4})*)\]")
-_LINK = re.compile(r"(!?)\[([^\[\]\n]*)\]\(\s*<?([^()\s<>]*)>?[^()\n]*\)")
+_LINK = re.compile(  # possessive, or a long address without an end would take minutes
+    r"(!?)\[([^\[\]\n]{0,1000})\]\(\s*+<?+((?:[^()\s<>]++|\([^()\s<>]*+\))*+)>?+(?:[^()\n]++|\([^()\n]*+\))*+\)"
+)
+_IMAGE = re.compile(r"!\[([^\[\]\n]{0,1000})\](?:\[[^\[\]\n]{0,1000}\])?")
+"""What is left of images once links are gone: those whose address stands elsewhere in the text."""
+_DEFINITION = re.compile(r"^[ \t>]*\[[^\[\]\n]{1,1000}\]:[ \t]*\n?[ \t]*<?([^\s<>]*)[^\n]*\n?", re.MULTILINE)
+"""Where a Markdown link's or image's address stands elsewhere."""
+_TAG = re.compile(
+    r"</?(?:a|area|audio|base|button|embed|form|frame|iframe|image|img|input|link|meta|object|picture|script|source"
+    r"|style|svg|track|video)\b[^<>]*>?",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(
+    r"<?(?:\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`|\[\]{}]+|(?<![\w/:])(?://|www\.)[\w-]+\.[^\s<>\"'`|\[\]{}]+)>?",
+    re.IGNORECASE,
+)
+_CLOSING = ".,;:!?。，、)>*_~"
 _SENTENCE = re.compile(r"[^\n]*?(?:[.!?。](?:\s?\[\d{1,4}(?:\s*[,，]\s*\d{1,4})*\])*(?=\s|$)|\n|$)")
 
 
@@ -49,18 +65,35 @@ def check(answer: str, passages: Mapping[int, str]) -> Verdict:
 
 
 def without_foreign_links(answer: str, known: Iterable[str]) -> str:
-    """Return `answer` with images as their captions, and links as their labels unless `known` has their address.
+    """Return `answer` without images, and without the addresses that `known` does not have; labels and captions stay.
 
-    A passage may talk the model into an address that carries off what it has read (CVE-2025-32711), and an image is
-    fetched without a click. What was streamed is not undone by this: who renders it must not load images either.
+    A text may talk the model into an address that carries off what it has read (CVE-2025-32711), in whichever way
+    Markdown or HTML write it; an image is fetched without a click. What was streamed is not undone by this: who renders
+    it must not load images either.
     """
-    known = list(known)
+    if not any(sign in answer for sign in ("](", "//", "]:", "![", "<", "www.", "WWW.")):
+        return answer
+    texts = list(known)
+
+    def is_known(address: str) -> bool:
+        return bool(address) and any(address in text for text in texts)
 
     def label(match: re.Match[str]) -> str:
         image, caption, address = match.groups()
-        return caption if image or not any(address in text for text in known) else match[0]
+        return match[0] if not image and is_known(address) else caption
 
-    return _LINK.sub(label, answer) if "](" in answer else answer
+    def bare(match: re.Match[str]) -> str:
+        address = match[0].removeprefix("<").rstrip(_CLOSING)
+        return match[0] if is_known(address) else match[0].removeprefix("<")[len(address) :].removesuffix(">")
+
+    text = answer
+    for _ in range(4):  # a caption may hold another link
+        before, text = text, _LINK.sub(label, text)
+        if text == before:
+            break
+    text = _IMAGE.sub(lambda match: match[1], text)
+    text = _DEFINITION.sub(lambda match: match[0] if is_known(match[1]) else "", text)
+    return _ADDRESS.sub(bare, _TAG.sub("", text))
 
 
 def _split(numbers: str) -> list[int]:

@@ -32,6 +32,9 @@ class Orchestrator:
     STATE: ClassVar[type[Any]]
     NODES: ClassVar[ModuleType]
 
+    SCOPE: ClassVar[str | None] = None
+    """What its caller must be allowed beside talking to agents (`dto/principal.py SCOPES`)."""
+
     takes_nodes: ClassVar[bool] = True
     """Whether nodes can be added to the agent; one without nodes of its own says False and overrides `build`."""
 
@@ -73,10 +76,14 @@ class Orchestrator:
                 input_schema=state if name in plan.carriers else self.STATE,
                 destinations=tuple(plan.successors(name)) if name in plan.routes else None,
             )
+        joins = plan.joins()
+        for target, sources in joins.items():
+            builder.add_edge(sources, target)
         for name, targets in plan.edges.items():
             if name not in plan.routes:
                 for target in targets:
-                    builder.add_edge(name, target)
+                    if target not in joins:
+                        builder.add_edge(name, target)
         return builder.compile(name=self.NAME)
 
 

@@ -35,6 +35,26 @@ class Plan:
         following = self.routes[name].values() if name in self.routes else self.edges.get(name, [])
         return list(dict.fromkeys(following))
 
+    def joins(self) -> dict[str, list[str]]:
+        """Return the nodes that wait for several others, and for which.
+
+        Where nothing before them chose, all of those run, at their own pace: without waiting, a node would run once for
+        each. Behind a choice only some of them run, and waiting for the others would never end.
+        """
+        before: dict[str, list[str]] = {}
+        for name in (START, *self.nodes):
+            for target in self.successors(name):
+                before.setdefault(target, []).append(name)
+
+        def chosen(name: str) -> bool:
+            return name in self.routes or any(chosen(source) for source in before.get(name, ()))
+
+        return {
+            name: sources
+            for name, sources in before.items()
+            if len(sources) > 1 and name in self.nodes and START not in sources and not any(map(chosen, sources))
+        }
+
 
 def lay_out(agent: str, nodes: Iterable[Node], state: type[Any]) -> Plan:
     """Return the plan of an agent's own nodes.

@@ -87,7 +87,7 @@ class GraphRegistry:
         if name in self._loaded:
             return self._loaded[name]
         orchestrator = self._orchestrator(name)
-        return AgentInfo(name, orchestrator.TITLE, orchestrator.DESCRIPTION)
+        return AgentInfo(name, orchestrator.TITLE, orchestrator.DESCRIPTION, scope=orchestrator.SCOPE)
 
     def static(self, name: str) -> Graph | None:
         """Return the graph of an agent; None when it is made for each use.

@@ -128,6 +128,15 @@ def compose(messages: Sequence[BaseMessage]) -> str:
     return _answer(question, passages)
 
 
+def sentences_of(answer: str, passages: Sequence[PromptPassage]) -> str:
+    """Return an answer without what it says of itself and of its sources, for who takes its sentences elsewhere."""
+    for notice in (*_NOTE.values(), *_FAR.values()):
+        answer = answer.replace(notice, "")
+    for passage in passages:
+        answer = answer.replace(f"- {_name(passage)}: ", "- ")
+    return answer.strip()
+
+
 def _answer(question: str, passages: Sequence[PromptPassage]) -> str:
     tongue = language(question)
     extracts = choose(question, passages)

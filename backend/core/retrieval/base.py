@@ -1,6 +1,6 @@
 """Ports of retrieval. Each promise below holds for every implementation."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,11 +74,17 @@ class PassageIndex(Protocol):
     async def replace(self, document_id: str, passages: Sequence[Passage]) -> None:
         """Make `passages` the passages of the document, all at once; doing it again changes nothing."""
 
-    async def remove(self, document_id: str) -> None:
-        """Remove the document's passages, if there are any."""
+    async def replace_all(self, documents: Mapping[str, Sequence[Passage]]) -> None:
+        """Do so for many documents; each changes at once, though not with the others."""
+
+    async def remove(self, *document_ids: str) -> None:
+        """Remove the documents' passages, if there are any."""
 
     async def ids(self, document_id: str) -> list[str]:
         """Return the ids of the document's passages, in its order."""
+
+    async def ids_of(self, document_ids: Sequence[str]) -> list[str]:
+        """Return the ids of the passages of many documents, in no order."""
 
     async def find(self, passage_ids: Sequence[str]) -> list[Passage]:
         """Return those of the passages that exist, in the order asked for."""

@@ -8,12 +8,15 @@ for questions about articles. How much meaning weighs is decided by what is know
 - In articles, words decide, and meaning weighs more the less of the question's words were found.
 - When the question and what is nearest to it are in different languages, the words they share are accidents: meaning
   decides.
+- When the best by words has all words of the question, and one of them is rare (a code, a name), it is what was looked
+  for, in whatever language it is: words decide.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from backend.core.retrieval.base import (
     Embedder,
@@ -47,6 +50,12 @@ WITNESSES = 3
 """Best passages among which the evidence is looked for."""
 NEAREST = 10
 """Passages nearest in meaning whose language is compared with the question's."""
+RARE = 10
+"""A word that at most so many passages have is as good as a name."""
+
+
+_WHOLE = 0.999
+"""A share that is the whole, but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,14 @@ MESSAGE_CHARS = 200
 """A corpus whose passages are shorter on average holds messages."""
 
 
-def weights_for(statistics: Statistics) -> Weights:
+Kind = Literal["articles", "messages"]
+"""What a corpus holds, where it is known: short articles are easily taken for messages."""
+
+
+def weights_for(statistics: Statistics, kind: Kind | None = None) -> Weights:
     """Return the weights for what the corpus holds."""
+    if kind is not None:
+        return MESSAGES if kind == "messages" else ARTICLES
     return MESSAGES if statistics.mean_length < MESSAGE_CHARS else ARTICLES
 
 
@@ -130,8 +145,11 @@ class HybridRetriever:
             enough=ranking.enough,
         )
 
-    async def rank(self, query: str) -> Ranking:
+    async def rank(self, query: str, *, without: Collection[str] = (), kind: Kind | None = None) -> Ranking:
         """Return every candidate with its scores; at most `2 * CANDIDATES`.
+
+        The documents `without` are as if they were not there, also for the evidence: what a question was taken from
+        answers it too well.
 
         Raises:
             IndexMismatch: the tenant's vectors were made with another model.
@@ -142,14 +160,20 @@ class HybridRetriever:
             return NOTHING
         (vector,) = await self._embedder.embed([query])
         parts = await asyncio.gather(*(_proposed(*part, asked, vector) for part in self._parts))
-        found = [passage for part in parts for passage in part.candidates]
+        found = [passage for part in parts for passage in part.candidates if passage.document_id not in without]
         if not found:
             return NOTHING
         matches = parts[0].matches if len(parts) == 1 else _together([part.matches for part in parts])
         weight = weights(asked, matches.frequencies, matches.statistics.passages)
-        weigh = weights_for(matches.statistics)
+        weigh = weights_for(matches.statistics, kind)
         nearest = sorted(found, key=lambda passage: -passage.vector_score)[:NEAREST]
-        if _foreign(query, nearest):
+        first = next((hit.passage for hit in matches.hits if hit.passage.document_id not in without), None)
+        covered = _covered(weight, [] if first is None else [first])
+        rarest = min(matches.frequencies.get(term, 0) for term in asked)
+        named = covered > _WHOLE and rarest <= RARE
+        if named:
+            weigh = ARTICLES
+        if not named and _foreign(query, nearest):
             ranked = _fused(found, query, FOREIGN, 0.0)
             best = ranked[:WITNESSES]
             names = {term: weight[term] for term in acronyms(query) & weight.keys()}
@@ -160,7 +184,7 @@ class HybridRetriever:
                 acronyms=_covered(names, best),
             )
         else:
-            ranked = _fused(found, query, weigh, _covered(weight, [hit.passage for hit in matches.hits[:1]]))
+            ranked = _fused(found, query, weigh, covered)
             best = ranked[:WITNESSES]
             signs = Signs(
                 rule="same",
@@ -190,7 +214,8 @@ async def _proposed(
     cosines = {name: max(cosine, 0.0) for name, cosine in near}
     # What a full list leaves out is at most as good as its last one, and is taken to be just that.
     least_score = hits[-1].score if len(hits) == CANDIDATES else 0.0
-    least_cosine = max(near[-1][1], 0.0) if len(near) == CANDIDATES else 0.0
+    # A hit that is missing in a list that is not full has no vector: it is searched for by its words alone.
+    least_cosine = max(near[-1][1], 0.0) if near else 0.0
     meant = await passages.find([name for name in cosines if name not in scores])
     candidates = [
         replace(

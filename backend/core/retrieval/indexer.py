@@ -19,6 +19,8 @@ class Readable:
     sections: Sequence[Section]
     source: str = ""
     url: str | None = None
+    by_meaning: bool = True
+    """Whether it is found by what it means as well; False for what is searched for by its words alone."""
 
 
 class Indexer:
@@ -48,26 +50,24 @@ class Indexer:
             IndexMismatch: the tenant's vectors were made with another embedding model.
         """
         found = await asyncio.to_thread(lambda: [_passages(document) for document in documents])
-        every = [passage for passages in found for passage in passages]
-        new = {passage.passage_id for passage in every}
-        known = await asyncio.gather(*(self._passages.ids(document.document_id) for document in documents))
-        texts = [index_text(passage.title, passage.path, passage.text) for passage in every]
+        by_document = {document.document_id: passages for document, passages in zip(documents, found, strict=True)}
+        meant = [
+            passage for document in documents if document.by_meaning for passage in by_document[document.document_id]
+        ]
+        new = {passage.passage_id for passage in meant}
+        known = await self._passages.ids_of([document.document_id for document in documents])
+        texts = [index_text(passage.title, passage.path, passage.text) for passage in meant]
         vectors = await self._embedder.embed(texts, bulk=True)
-        await self._vectors.upsert([passage.passage_id for passage in every], vectors)
-        await self._vectors.remove([name for names in known for name in names if name not in new])
-        await asyncio.gather(
-            *(
-                self._passages.replace(document.document_id, passages)
-                for document, passages in zip(documents, found, strict=True)
-            )
-        )
-        return len(every)
+        await self._vectors.upsert([passage.passage_id for passage in meant], vectors)
+        await self._vectors.remove([name for name in known if name not in new])
+        await self._passages.replace_all(by_document)
+        return sum(map(len, found))
 
     async def remove(self, *document_ids: str) -> None:
         """Make the documents unfindable; nothing happens to one that is not known."""
-        known = await asyncio.gather(*(self._passages.ids(document_id) for document_id in document_ids))
-        await self._vectors.remove([name for names in known for name in names])
-        await asyncio.gather(*(self._passages.remove(document_id) for document_id in document_ids))
+        if document_ids:
+            await self._vectors.remove(await self._passages.ids_of(document_ids))
+            await self._passages.remove(*document_ids)
 
 
 def _passages(document: Readable) -> list[Passage]:

@@ -25,6 +25,7 @@ from loguru import logger
 
 from backend.core.error import DomainError, Invalid
 from backend.core.graph.context import Context
+from backend.core.graph.desk import Desk
 from backend.core.loopback import acting_as
 from backend.core.model.usage_meter import UsageMeter
 from backend.core.retrieval.base import Retriever
@@ -108,14 +109,19 @@ class RunExecutor:
         *,
         max_tokens: int,
         store: Callable[[Run, bool], BaseStore] | None = None,
+        desk: Callable[[Run], Desk] | None = None,
     ) -> None:
-        """`store` gives a run its tenant's long-term memory; the flag says whether the run has a row."""
+        """`store` gives a run its tenant's long-term memory; the flag says whether the run has a row.
+
+        `desk` gives it its tenant's support desk.
+        """
         self._graphs = graphs
         self._models = models
         self._retriever = retriever
         self._clock = clock
         self._max_tokens = max_tokens
         self._store = store
+        self._desk = desk
 
     async def check(self, request: RunRequest) -> None:
         """Make sure that a run for the request can begin at once.
@@ -146,6 +152,7 @@ class RunExecutor:
                 clock=self._clock,
                 max_tokens=self._max_tokens,
                 has_llm=not self._models.is_extractive(request.model),
+                desk=None if self._desk is None else self._desk(run),
             )
         encoder: Encoder
         if request.dialect == "agent":

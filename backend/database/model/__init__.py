@@ -4,7 +4,7 @@ from backend.database.model.assistant import AssistantRow, AssistantVersionRow
 from backend.database.model.base import Base, table_of
 from backend.database.model.checkpoint import CheckpointRow, WriteRow
 from backend.database.model.cron import CronRow
-from backend.database.model.desk import FeedbackRow, SummaryRow, ThreadClaimRow, WrittenNoteRow
+from backend.database.model.desk import FeedbackRow, SummaryRow, WrittenNoteRow
 from backend.database.model.document import DocumentRow
 from backend.database.model.job import JobFileRow, JobRow
 from backend.database.model.knowledge_graph import EntityRow, RelationRow
@@ -52,7 +52,6 @@ __all__ = [
     "SyncJobRow",
     "SyncSeenRow",
     "TenantRow",
-    "ThreadClaimRow",
     "ThreadMetadataRow",
     "ThreadPriorityRow",
     "ThreadRow",

@@ -1,10 +1,10 @@
-"""What the desk's agents made, what people thought of it, and who has taken over a thread."""
+"""What the desk's agents made, and what people thought of it."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, String, Text, Uuid
+from sqlalchemy import Index, String, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.database.model.base import Base, JsonType, UtcDateTime
@@ -24,7 +24,10 @@ class SummaryRow(Base):
 
 class FeedbackRow(Base):
     __tablename__ = "feedback"
-    __table_args__ = (Index("ix_feedback_ticket", "tenant_id", "platform", "ticket_id"),)
+    __table_args__ = (
+        Index("ix_feedback_recent", "tenant_id", "created_at", "feedback_id"),
+        Index("ix_feedback_ticket", "tenant_id", "ticket_id"),
+    )
 
     tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
     feedback_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -53,20 +56,3 @@ class WrittenNoteRow(Base):
     conversation_id: Mapped[str | None] = mapped_column(String(64))
     """The platform's id; None while it is being written."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class ThreadClaimRow(Base):
-    """A thread that a person has taken over, for a while."""
-
-    __tablename__ = "thread_claims"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["tenant_id", "thread_id"], ["threads.tenant_id", "threads.thread_id"], ondelete="CASCADE"
-        ),
-    )
-
-    tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
-    thread_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    user_id: Mapped[str] = mapped_column(String(255))
-    claimed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -24,6 +24,8 @@ class TenantRow(Base):
     version: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When nothing was left of a deleted tenant but this row."""
 
 
 class UserRow(Base):

@@ -13,6 +13,7 @@ _RESTLESS = text("status <> 'idle'")
 _OF_GRAPH = text("graph_id IS NOT NULL")
 _OF_ASSISTANT = text("assistant_id IS NOT NULL")
 _EXPIRING = text("expires_at IS NOT NULL")
+_CLAIMED = text("claimed_until IS NOT NULL")
 
 
 class ThreadRow(Base):
@@ -22,6 +23,7 @@ class ThreadRow(Base):
         Index("ix_threads_made", "tenant_id", "created_at", "thread_id"),
         # Most threads are idle and never expire: what they all have is not looked up.
         Index("ix_threads_expiring", "expires_at", sqlite_where=_EXPIRING, postgresql_where=_EXPIRING),
+        Index("ix_threads_claimed", "claimed_until", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
         Index("ix_threads_restless", "tenant_id", "status", sqlite_where=_RESTLESS, postgresql_where=_RESTLESS),
         Index("ix_threads_graph", "tenant_id", "graph_id", sqlite_where=_OF_GRAPH, postgresql_where=_OF_GRAPH),
         Index(
@@ -54,6 +56,10 @@ class ThreadRow(Base):
     ttl_strategy: Mapped[str | None] = mapped_column(String(16))
     ttl_minutes: Mapped[float | None] = mapped_column(Float)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    claimed_by: Mapped[str | None] = mapped_column(String(255))
+    """Who has taken the thread over from the agents."""
+    claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Until when, unless it is renewed."""
 
 
 class ThreadMetadataRow(Base):

@@ -4,10 +4,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, ForeignKeyConstraint, Index, Integer, String, Text, UniqueConstraint, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.database.model.base import Base, JsonType, UtcDateTime
+
+_CUT = text("lookup_cut")
 
 
 class IntegratedObjectRow(Base):
@@ -44,14 +57,29 @@ class TicketRow(Base):
     __tablename__ = "tickets"
     __table_args__ = (
         UniqueConstraint("tenant_id", "platform", "ticket_id"),
-        Index("ix_tickets_recent", "tenant_id", "platform_updated_at", "id"),
-        Index("ix_tickets_status", "tenant_id", "status", "platform_updated_at", "id"),
-        Index("ix_tickets_priority", "tenant_id", "priority", "platform_updated_at", "id"),
-        Index("ix_tickets_assignee", "tenant_id", "assignee_email", "platform_updated_at"),
-        Index("ix_tickets_processed", "tenant_id", "is_processed", "id"),
+        # Lists in their order, filtered and counted without looking at a row: all that is short is in it.
         Index(
-            "ix_tickets_statistics", "tenant_id", "deleted", "spam", "status", "priority", "is_processed"
-        ),  # the statistics read nothing but this
+            "ix_tickets_recent",
+            *("tenant_id", "platform_updated_at", "id", "deleted", "spam", "status", "priority", "is_processed"),
+            *("platform", "assignee_email", "requester_email", "lookup"),
+        ),
+        Index(
+            "ix_tickets_assignee",
+            *("tenant_id", "assignee_email", "deleted", "spam", "platform_updated_at", "id", "status", "priority"),
+            "is_processed",
+        ),
+        Index(
+            "ix_tickets_requester",
+            *("tenant_id", "requester_email", "deleted", "spam", "platform_updated_at", "id", "status", "priority"),
+            "is_processed",
+        ),
+        Index("ix_tickets_cut", "tenant_id", sqlite_where=_CUT, postgresql_where=_CUT),
+        Index("ix_tickets_processed", "tenant_id", "is_processed", "id"),
+        # The statistics read nothing but this, in the order in which they group.
+        Index(
+            "ix_tickets_statistics",
+            *("tenant_id", "deleted", "spam", "status", "priority", "is_processed", "status_name", "platform"),
+        ),
     )
 
     tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
@@ -59,7 +87,6 @@ class TicketRow(Base):
     platform: Mapped[str] = mapped_column(String(20))
     ticket_id: Mapped[str] = mapped_column(String(64))
     title: Mapped[str] = mapped_column(Text)
-    description: Mapped[str] = mapped_column(Text)
     status: Mapped[int] = mapped_column(Integer)
     status_name: Mapped[str] = mapped_column(String(255))
     priority: Mapped[int] = mapped_column(Integer)
@@ -74,21 +101,27 @@ class TicketRow(Base):
     group_id: Mapped[str | None] = mapped_column(String(64))
     customer_company_id: Mapped[str | None] = mapped_column(String(64))
     tags: Mapped[list[str]] = mapped_column(JsonType)
-    custom_fields: Mapped[dict[str, Any]] = mapped_column(JsonType)
-    summary: Mapped[dict[str, Any] | None] = mapped_column(JsonType)
     is_processed: Mapped[bool] = mapped_column(Boolean)
     spam: Mapped[bool] = mapped_column(Boolean)
     deleted: Mapped[bool] = mapped_column(Boolean)
     merged_into: Mapped[str | None] = mapped_column(String(64))
     conversations: Mapped[int] = mapped_column(Integer)
     content_hash: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of ticket and conversation as they were last read."""
+    """Of the content as it was last read: 32 hexadecimal digits of the ticket's SHA-256, 32 of its conversation's."""
     version: Mapped[int] = mapped_column(Integer)
     platform_created_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     platform_updated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    lookup: Mapped[str] = mapped_column(Text)
+    """Number, tags and title, to be looked through: short enough for an index (`repository/ticket_filter.py`)."""
+    lookup_cut: Mapped[bool] = mapped_column(Boolean)
+    """Whether there was more than fits in."""
+    # What may be long comes last: SQLite then finds the rest on a row's first page.
+    description: Mapped[str] = mapped_column(Text)
+    custom_fields: Mapped[dict[str, Any]] = mapped_column(JsonType)
+    summary: Mapped[dict[str, Any] | None] = mapped_column(JsonType)
 
 
 class ConversationRow(Base):
@@ -96,7 +129,8 @@ class ConversationRow(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "platform", "conversation_id"),
         Index("ix_conversations_ticket", "tenant_id", "ticket", "platform_created_at", "id"),
-        Index("ix_conversations_author", "tenant_id", "author_email"),
+        Index("ix_conversations_author", "tenant_id", "author_email", "platform_created_at", "id", "message_type"),
+        Index("ix_conversations_recent", "tenant_id", "platform_created_at", "id", "message_type"),
         ForeignKeyConstraint(["tenant_id", "ticket"], ["tickets.tenant_id", "tickets.id"], ondelete="CASCADE"),
     )
 

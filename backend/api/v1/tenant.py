@@ -1,0 +1,140 @@
+"""Tenants: one's own for its administrators, all of them for the server's operator."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query, Response
+
+from backend.api.dependency import Caller, Tenants, Users
+from backend.core.error import (
+    AlreadyThere,
+    Conflict,
+    Forbidden,
+    Invalid,
+    TenantNotFound,
+    Unauthorized,
+    VersionConflict,
+)
+from backend.schema.problem import problems
+from backend.schema.tenant import (
+    TENANT_EXAMPLES,
+    OwnTenantUpdate,
+    TenantCreate,
+    TenantId,
+    TenantList,
+    TenantRead,
+    TenantUpdate,
+)
+
+router = APIRouter(tags=["tenants"])
+
+LIST_LIMIT = 100
+
+
+@router.get("/tenant", summary="Get your tenant", responses=problems(Unauthorized, Forbidden))
+async def get_own_tenant(caller: Caller, tenants: Tenants) -> TenantRead:
+    """Return the caller's tenant."""
+    return TenantRead.of(await tenants.own(caller))
+
+
+@router.patch(
+    "/tenant", summary="Change your tenant", responses=problems(Unauthorized, Forbidden, VersionConflict, Invalid)
+)
+async def update_own_tenant(body: OwnTenantUpdate, caller: Caller, tenants: Tenants) -> TenantRead:
+    """Change the name or the settings of the caller's tenant."""
+    return TenantRead.of(await tenants.update_own(caller, body.change(), body.version))
+
+
+@router.get("/tenants", summary="List tenants", responses=problems(Unauthorized, Forbidden, Invalid))
+async def list_tenants(
+    caller: Caller,
+    tenants: Tenants,
+    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT, description="Most of a page.")] = 20,
+    after: Annotated[TenantId | None, Query(description="`next` of the page before.")] = None,
+) -> TenantList:
+    """Return the tenants of the server, by their ids."""
+    found, total = await tenants.list(limit=limit + 1, after=after)
+    page = found[:limit]
+    return TenantList(
+        items=[TenantRead.of(tenant) for tenant in page],
+        next=page[-1].tenant_id if len(found) > limit else None,
+        total=total,
+    )
+
+
+@router.post(
+    "/tenants",
+    summary="Make a tenant",
+    status_code=201,
+    responses=problems(Unauthorized, Forbidden, AlreadyThere, Invalid),
+)
+async def create_tenant(
+    body: Annotated[TenantCreate, Body(openapi_examples=TENANT_EXAMPLES)],
+    caller: Caller,
+    tenants: Tenants,
+    users: Users,
+    response: Response,
+) -> TenantRead:
+    """Make a tenant, and its first owner."""
+    made = await tenants.create(caller, body.tenant_id, body.change())
+    if body.owner is not None:
+        await users.create(
+            caller,
+            email=body.owner.email,
+            name=body.owner.name or "",
+            role="owner",
+            password=body.owner.password.get_secret_value(),
+            tenant_id=made.tenant_id,
+        )
+    response.headers["Location"] = f"/api/v1/tenants/{made.tenant_id}"
+    return TenantRead.of(made)
+
+
+@router.get("/tenants/{tenant_id}", summary="Get a tenant", responses=problems(Unauthorized, Forbidden, TenantNotFound))
+async def get_tenant(tenant_id: TenantId, caller: Caller, tenants: Tenants) -> TenantRead:
+    """Return one tenant."""
+    return TenantRead.of(await tenants.read(tenant_id))
+
+
+@router.patch(
+    "/tenants/{tenant_id}",
+    summary="Change a tenant",
+    responses=problems(Unauthorized, Forbidden, TenantNotFound, VersionConflict, Invalid),
+)
+async def update_tenant(tenant_id: TenantId, body: TenantUpdate, caller: Caller, tenants: Tenants) -> TenantRead:
+    """Change the name, plan, limits or settings of a tenant."""
+    return TenantRead.of(await tenants.update(caller, tenant_id, body.change(), body.version))
+
+
+@router.post(
+    "/tenants/{tenant_id}/suspend",
+    summary="Suspend a tenant",
+    responses=problems(Unauthorized, Forbidden, TenantNotFound, Conflict),
+)
+async def suspend_tenant(tenant_id: TenantId, caller: Caller, tenants: Tenants) -> TenantRead:
+    """Keep a tenant's people, keys and tokens out; nothing of it is lost."""
+    return TenantRead.of(await tenants.suspend(caller, tenant_id))
+
+
+@router.post(
+    "/tenants/{tenant_id}/activate",
+    summary="Let a tenant in again",
+    responses=problems(Unauthorized, Forbidden, TenantNotFound, Conflict),
+)
+async def activate_tenant(tenant_id: TenantId, caller: Caller, tenants: Tenants) -> TenantRead:
+    """Let a suspended tenant in again."""
+    return TenantRead.of(await tenants.activate(caller, tenant_id))
+
+
+@router.delete(
+    "/tenants/{tenant_id}",
+    summary="Delete a tenant",
+    status_code=202,
+    responses=problems(Unauthorized, Forbidden, TenantNotFound, Conflict),
+)
+async def delete_tenant(tenant_id: TenantId, caller: Caller, tenants: Tenants) -> TenantRead:
+    """Keep a tenant out for good, and remove its data; its id is not given again.
+
+    The answer comes before the data are gone: the tenant's `purged_at` says when that is. What was used and the audit
+    log stay for the operator.
+    """
+    return TenantRead.of(await tenants.delete(caller, tenant_id))

@@ -1,0 +1,1 @@
+"""Freshdesk, API version 2: https://developers.freshdesk.com/api/."""

@@ -1,0 +1,1 @@
+"""What the support desk knows of text: cleaning, personal data, summaries."""

@@ -1,0 +1,1 @@
+"""Summarizes a ticket."""

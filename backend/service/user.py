@@ -1,0 +1,316 @@
+"""A tenant's people: who they are, what they may, and their passwords.
+
+Nobody gives, changes or takes away a role above the own one, and a tenant keeps its last owner.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from backend.core.error import AlreadyThere, Conflict, Forbidden, Invalid, Unauthorized, UserNotFound
+from backend.core.password import MAX_LENGTH, MIN_LENGTH, PasswordHasher
+from backend.database.base import Database
+from backend.dto.principal import Principal
+from backend.dto.tenant import User, UserChange, UserFilter
+from backend.repository.refresh_token import RefreshTokenRepository
+from backend.repository.user import UserRepository
+from backend.service.api_key import ApiKeyService
+from backend.service.audit import AuditPen
+from backend.service.permission import ROLES, outranks
+from backend.service.recent import Recent
+from backend.util.id_generator import new_id
+
+EMAIL_LIMIT = 320
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]+")
+WRONG_PASSWORD = "The current password is wrong."  # noqa: S105  # what the caller is told
+
+
+class UserService:
+    """`recent` answers the door; it knows of changes here at once, and of others' within seconds."""
+
+    def __init__(
+        self, database: Database, passwords: PasswordHasher, api_keys: ApiKeyService, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._api_keys = api_keys
+        self._clock = clock
+        self._recent: Recent[tuple[str, UUID], User | None] = Recent(self._read)
+
+    async def recent(self, tenant_id: str, user_id: UUID) -> User | None:
+        """Return a user as it was a few seconds ago; None when there is none."""
+        return await self._recent.get((tenant_id, user_id))
+
+    async def create(
+        self,
+        principal: Principal,
+        *,
+        email: str,
+        name: str,
+        role: str,
+        password: str | None,
+        tenant_id: str | None = None,
+    ) -> User:
+        """Make a user; without a password it cannot log in.
+
+        Args:
+            principal: who makes it.
+            email: an address, by which it logs in.
+            name: what it is called; without one, the address.
+            role: none above that of `principal`.
+            password: of 8 to 256 characters.
+            tenant_id: another tenant than the caller's, for the operator who makes its first owner.
+
+        Raises:
+            AlreadyThere: somebody of the tenant has the address.
+            Forbidden: the role is above the caller's.
+            Invalid: the role, the address or the password is none.
+        """
+        tenant_id = tenant_id or principal.tenant_id
+        _check_role(principal, role)
+        now = self._clock()
+        pen = AuditPen.of(principal)
+        address = clean_email(email)
+        password_hash = None if password is None else await self._hash(password)
+        user = User(
+            user_id=new_id(),
+            tenant_id=tenant_id,
+            email=address,
+            name=name or address,
+            role=role,
+            status="active",
+            token_version=1,
+            created_at=now,
+            updated_at=now,
+        )
+
+        def work(connection: Connection) -> None:
+            if not UserRepository(connection, tenant_id).insert(user, password_hash):
+                raise AlreadyThere("There is a user with this e-mail address already.")
+            pen.write(connection, tenant_id, "user.created", now, user.user_id, role=role)
+
+        await self._database.write(work)
+        return user
+
+    async def get(self, principal: Principal, user_id: UUID) -> User:
+        """Return a user of the tenant.
+
+        Raises:
+            UserNotFound: no such user, or another tenant's.
+        """
+        return await self._database.read(
+            lambda connection: UserRepository(connection, principal.tenant_id).get(user_id)
+        )
+
+    async def find_me(self, principal: Principal) -> User | None:
+        """Return the caller; None for one who came in with a token or a key, or by a project's own authentication."""
+        user_id = user_id_of(principal)
+        if user_id is None:
+            return None
+        tenant_id = principal.tenant_id
+        return await self._database.read(lambda connection: UserRepository(connection, tenant_id).find(user_id))
+
+    async def me(self, principal: Principal) -> User:
+        """Return the caller.
+
+        Raises:
+            UserNotFound: the caller is no user of ours.
+        """
+        found = await self.find_me(principal)
+        if found is None:
+            raise UserNotFound(principal.user_id)
+        return found
+
+    async def update(self, principal: Principal, user_id: UUID, change: UserChange) -> User:
+        """Change a user. A new role or password and being disabled end what the user was let in with.
+
+        Raises:
+            UserNotFound: no such user, or another tenant's.
+            Forbidden: the user's role, or the new one, is above the caller's.
+            Conflict: the tenant would lose its last owner.
+            Invalid: the role or the password is none.
+        """
+        tenant_id = principal.tenant_id
+        if change.role is not None:
+            _check_role(principal, change.role)
+        now = self._clock()
+        pen = AuditPen.of(principal)
+        password_hash = None if change.password is None else await self._hash(change.password)
+
+        def work(connection: Connection) -> tuple[User, list[str]]:
+            users = UserRepository(connection, tenant_id)
+            before = users.get(user_id)
+            _check_rank(principal, before)
+            after = replace(
+                before,
+                name=change.name if change.name is not None else before.name,
+                role=change.role or before.role,
+                status=change.status or before.status,
+            )
+            if before.role == "owner" and (after.role != "owner" or after.status != "active"):
+                _keep_an_owner(users, user_id)
+            revoke = password_hash is not None or (after.role, after.status) != (before.role, before.status)
+            values = {"name": after.name, "role": after.role, "status": after.status}
+            if password_hash is not None:
+                values["password_hash"] = password_hash
+            users.change(user_id, now, revoke=revoke, **values)
+            ended: list[str] = []
+            if revoke:
+                RefreshTokenRepository(connection, tenant_id).revoke_user(user_id, now)
+                scopes = ROLES[after.role] if after.status == "active" else frozenset()
+                ended = self._api_keys.narrow(connection, tenant_id, str(user_id), scopes, now, pen)
+            changed = [name for name in ("name", "role", "status") if getattr(after, name) != getattr(before, name)]
+            changed += ["password"] if password_hash is not None else []
+            detail = {name: getattr(after, name) for name in changed if name in {"role", "status"}}
+            pen.write(connection, tenant_id, "user.updated", now, user_id, changed=changed, **detail)
+            return users.get(user_id), ended
+
+        user, ended = await self._database.write(work)
+        self._forget(tenant_id, user_id, ended)
+        return user
+
+    async def delete(self, principal: Principal, user_id: UUID) -> None:
+        """Remove a user, with everything that lets it in.
+
+        Raises:
+            UserNotFound: no such user, or another tenant's.
+            Forbidden: the user's role is above the caller's.
+            Conflict: the tenant would lose its last owner.
+        """
+        tenant_id = principal.tenant_id
+        now = self._clock()
+        pen = AuditPen.of(principal)
+
+        def work(connection: Connection) -> list[str]:
+            users = UserRepository(connection, tenant_id)
+            user = users.get(user_id)
+            _check_rank(principal, user)
+            if user.role == "owner":
+                _keep_an_owner(users, user_id)
+            ended = self._api_keys.narrow(connection, tenant_id, str(user_id), frozenset(), now, pen)
+            users.delete(user_id)
+            pen.write(connection, tenant_id, "user.deleted", now, user_id, role=user.role)
+            return ended
+
+        self._forget(tenant_id, user_id, await self._database.write(work))
+
+    async def change_password(self, principal: Principal, current: str, new: str) -> User:
+        """Change the caller's own password, which ends every login of the caller; return the user as it is then.
+
+        Raises:
+            UserNotFound: the caller came in with a token or a key.
+            Unauthorized: `current` is wrong.
+            Invalid: `new` is none.
+        """
+        user_id = user_id_of(principal)
+        if user_id is None:
+            raise UserNotFound(principal.user_id)
+        tenant_id = principal.tenant_id
+        kept = await self._database.read(
+            lambda connection: UserRepository(connection, tenant_id).password_hash(user_id)
+        )
+        right, _ = await self._passwords.verify(kept, current)
+        if not right:
+            raise Unauthorized(WRONG_PASSWORD)
+        password_hash = await self._hash(new)
+        now = self._clock()
+        pen = AuditPen.of(principal)
+
+        def work(connection: Connection) -> User:
+            users = UserRepository(connection, tenant_id)
+            users.change(user_id, now, revoke=True, password_hash=password_hash)
+            RefreshTokenRepository(connection, tenant_id).revoke_user(user_id, now)
+            pen.write(connection, tenant_id, "user.password_changed", now, user_id)
+            return users.get(user_id)
+
+        user = await self._database.write(work)
+        self._forget(tenant_id, user_id, [])
+        return user
+
+    async def log_out_everywhere(self, principal: Principal) -> None:
+        """End every login of the caller.
+
+        Raises:
+            UserNotFound: the caller came in with a token or a key.
+        """
+        user_id = user_id_of(principal)
+        if user_id is None:
+            raise UserNotFound(principal.user_id)
+        tenant_id = principal.tenant_id
+        now = self._clock()
+        pen = AuditPen.of(principal)
+
+        def work(connection: Connection) -> None:
+            UserRepository(connection, tenant_id).change(user_id, now, revoke=True)
+            RefreshTokenRepository(connection, tenant_id).revoke_user(user_id, now)
+            pen.write(connection, tenant_id, "user.logged_out_everywhere", now, user_id)
+
+        await self._database.write(work)
+        self._forget(tenant_id, user_id, [])
+
+    async def list(
+        self, principal: Principal, wanted: UserFilter, *, limit: int, before: UUID | None = None
+    ) -> tuple[list[User], int]:
+        """Return users of the tenant, the newest first, and how many there are in all."""
+
+        def work(connection: Connection) -> tuple[list[User], int]:
+            users = UserRepository(connection, principal.tenant_id)
+            return users.list(wanted, limit, before), users.count(wanted)
+
+        return await self._database.read(work)
+
+    def _forget(self, tenant_id: str, user_id: UUID, key_hashes: Sequence[str]) -> None:
+        self._recent.forget((tenant_id, user_id))
+        for key_hash in key_hashes:
+            self._api_keys.forget(key_hash)
+
+    async def _hash(self, password: str) -> str:
+        if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+            raise Invalid(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
+        return await self._passwords.hash(password)
+
+    async def _read(self, key: tuple[str, UUID]) -> User | None:
+        tenant_id, user_id = key
+        return await self._database.read(lambda connection: UserRepository(connection, tenant_id).find(user_id))
+
+
+def user_id_of(principal: Principal) -> UUID | None:
+    """Return the id of the user who asks; None for a token or a key, which is nobody's."""
+    try:
+        return UUID(principal.user_id)
+    except ValueError:
+        return None
+
+
+def clean_email(text: str) -> str:
+    """Return an e-mail address as it is kept: without spaces around it, in lower case.
+
+    Raises:
+        Invalid: it is none.
+    """
+    email = text.strip().lower()
+    if len(email) > EMAIL_LIMIT or not _EMAIL.fullmatch(email):
+        raise Invalid("This is not an e-mail address.")
+    return email
+
+
+def _check_role(principal: Principal, role: str) -> None:
+    if role not in ROLES:
+        raise Invalid(f"A role is one of {', '.join(ROLES)}.")
+    if not outranks(principal, role):
+        raise Forbidden(f"The role {role} is above yours.")
+
+
+def _check_rank(principal: Principal, user: User) -> None:
+    if not outranks(principal, user.role):
+        raise Forbidden(f"The role {user.role} is above yours.")
+
+
+def _keep_an_owner(users: UserRepository, user_id: UUID) -> None:
+    owners = users.active_owners()
+    if owners and owners <= {user_id}:
+        raise Conflict("This is the last owner of the tenant; make another one first.")

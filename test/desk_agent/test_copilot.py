@@ -1,0 +1,255 @@
+"""The agents `copilot` and `summary` through the doors (I-1, I-5, 000-21…24)."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import socketio
+from langgraph_sdk import get_client
+
+from backend.core.error import UpstreamFailed
+from test.desk_agent.conftest import ALICE, EMAIL, INTERNAL, NOTE, PHONE, House, last, open_house, plain
+from test.engine_fixture import until
+
+
+async def test_a_draft_waits_for_its_person_with_sources_of_both_kinds(house: House) -> None:
+    run = await house.draft()
+
+    assert run["status"] == "interrupted"
+    asked = run["interrupts"][0]["value"]
+    assert asked["action"] == "review_draft"
+    assert asked["ticket"]["ticket_id"] == "42"
+    assert "5 working days" in asked["reply"]
+    assert asked["reply"].startswith("Hello, and thank you")
+    assert "[1]" in asked["draft"]
+    assert "[1]" not in asked["reply"]
+    assert "https://help.example.com/1" in asked["reply"]
+    assert "language model" not in asked["reply"]
+    assert "#17" not in asked["reply"]
+    assert "Earlier answer" not in asked["reply"]
+    assert any(one["title"] == "Refunds: rules for agents" for one in asked["internal"])
+    state = (await house.state(run["thread_id"]))["values"]
+    assert {one["kind"] for one in state["documents"]} == {"article", "ticket"}
+    assert state["similar"][0]["ticket_id"] == "17"
+    assert state["summary"]["problem"]
+
+
+async def test_what_is_private_internal_or_anothers_is_not_in_what_a_draft_is_made_of(house: House) -> None:
+    """(000-50 ⚠)"""
+    run = await house.draft()
+    state = (await house.state(run["thread_id"]))["values"]
+    for part in ("documents", "draft", "reply", "question"):
+        said = plain(state[part])
+        for word in (NOTE[:12], INTERNAL[:14], "FOREIGNTENANT"):
+            assert word not in said, (part, word)
+    assert EMAIL not in plain(state["question"])
+    assert PHONE not in plain(state["question"])
+
+
+async def test_the_stream_shows_ticket_summary_similar_tickets_sources_and_tokens(house: House) -> None:
+    frames = await house.chat(input={"ticket_id": "42"})
+    names = [frame.name for frame in frames]
+    tools = {frame.data["name"] for frame in frames if frame.name == "tool"}
+    assert tools == {"ticket", "summary", "similar_tickets"}
+    assert names.index("citation") < names.index("token") < names.index("interrupt")
+    assert last(frames)["interrupts"]
+
+
+async def test_an_accepted_draft_becomes_a_note_when_asked_and_feedback_once(house: House) -> None:
+    run = await house.draft()
+    reply = run["interrupts"][0]["value"]["reply"]
+
+    ended = await house.decide(run["run_id"], action="accept", write_note=True)
+
+    assert ended["answer"] == "The draft was accepted as it is. It was written to the ticket as a private note."
+    assert house.source.notes == [("42", reply.replace("\n", "<br>\n"))]
+    again = await house.http.post(f"/api/v1/drafts/{run['run_id']}/decision", json={"action": "accept"})
+    assert again.status_code == 409
+    kept = (await house.http.get("/api/v1/feedback", params={"ticket_id": "42"})).json()
+    assert (kept["total"], kept["by_kind"]) == (1, {"accept": 1, "edit": 0, "reject": 0})
+    assert kept["items"][0]["final"] == reply
+    assert kept["items"][0]["platform"] == "freshdesk"
+
+
+async def test_an_edit_and_a_rejection_are_kept_with_their_reasons(house: House) -> None:
+    run = await house.draft()
+    await house.decide(run["run_id"], action="edit", text="Your <refund> is under way.", comment="shorter")
+    run = await house.draft(thread_id=run["thread_id"])
+    await house.decide(run["run_id"], action="reject", comment="wrong")
+
+    items = (await house.http.get("/api/v1/feedback")).json()["items"]
+    assert [(one["kind"], one["final"], one["comment"]) for one in items] == [
+        ("reject", None, "wrong"),
+        ("edit", "Your <refund> is under way.", "shorter"),
+    ]
+    assert house.source.notes == []
+    assert (await house.stranger.get("/api/v1/feedback")).json()["total"] == 0
+
+
+async def test_a_platform_that_does_not_take_the_note_costs_nobody_the_decision(house: House) -> None:
+    house.source.failure = UpstreamFailed("The platform answered 500.")
+    run = await house.draft()
+    ended = await house.decide(run["run_id"], action="accept", write_note=True)
+    assert "No note was written" in ended["answer"]
+    state = (await house.state(run["thread_id"]))["values"]
+    assert state["note_problem"] == "The platform answered 500."
+    assert (await house.http.get("/api/v1/feedback")).json()["by_kind"]["accept"] == 1
+
+
+async def test_another_tenants_draft_cannot_be_decided_on(house: House) -> None:
+    run = await house.draft()
+    path = f"/api/v1/drafts/{run['run_id']}/decision"
+    assert (await house.stranger.post(path, json={"action": "accept"})).status_code == 404
+    own = (await house.stranger.post("/api/v1/tickets/42/drafts", json={})).json()
+    assert "FOREIGNTENANT" in plain(own)
+    assert "working days" not in plain(own)
+
+
+async def test_a_message_names_the_ticket_and_later_ones_go_on_with_it(house: House) -> None:
+    frames = await house.chat(message="티켓 60: 짧게 답해 주세요")
+    thread_id = last(frames)["thread_id"]
+    state = (await house.state(thread_id))["values"]
+    assert (state["ticket"]["ticket_id"], state["instruction"]) == ("60", "짧게 답해 주세요")
+    assert "쿠키" in state["reply"]
+    assert state["reply"].startswith("안녕하세요")
+
+    await house.decide(last(frames)["run_id"], action="reject")
+    await house.chat(message="make the ticket reply shorter", thread_id=thread_id)
+    state = (await house.state(thread_id))["values"]
+    assert (state["ticket"]["ticket_id"], state["instruction"]) == ("60", "make the ticket reply shorter")
+
+    await house.chat(message="#42 politely", thread_id=thread_id)
+    state = (await house.state(thread_id))["values"]
+    assert (state["ticket"]["ticket_id"], state["instruction"]) == ("42", "politely")
+
+
+async def test_without_evidence_there_is_no_draft_but_the_reason(house: House) -> None:
+    frames = await house.chat(input={"ticket_id": "99"})
+    assert "refusal" in [frame.name for frame in frames]
+    assert (last(frames)["refused"], last(frames).get("interrupts")) == (True, None)
+    assert (await house.http.get("/api/v1/feedback")).json()["total"] == 0
+
+
+async def test_a_ticket_that_is_not_there_is_one_error_event(house: House) -> None:
+    frames = await house.chat(message="ticket 4711")
+    assert (frames[-1].name, last(frames)["type"]) == ("error", "/problems/ticket-not-found")
+    frames = await house.chat(message="hello there")
+    assert (frames[-1].name, last(frames)["type"]) == ("error", "/problems/invalid")
+    missing = await house.http.post("/api/v1/tickets/4711/drafts", json={})
+    assert missing.status_code == 404
+
+
+async def test_the_official_client_drafts_is_asked_again_and_resumes(house: House) -> None:
+    client = get_client(url=house.url, api_key=None, headers={"Authorization": f"Bearer {ALICE}"}, timeout=20)
+    async with client:
+        thread = await client.threads.create()
+        said = client.runs.stream(thread["thread_id"], assistant_id="copilot", input={"ticket_id": "42"})
+        parts: list[Any] = [part async for part in said]
+        assert any("__interrupt__" in plain(part.data) for part in parts)
+
+        wrong: Any = await client.runs.wait(
+            thread["thread_id"], assistant_id="copilot", command={"resume": {"action": "publish"}}
+        )
+        assert "must be one of" in wrong["__interrupt__"][0]["value"]["problem"]
+        assert house.source.notes == []
+
+        right: Any = await client.runs.wait(
+            thread["thread_id"], assistant_id="copilot", command={"resume": {"action": "accept", "write_note": True}}
+        )
+        assert right["decision"]["action"] == "accept"
+        assert len(house.source.notes) == 1
+
+
+async def test_a_socket_resumes_and_hears_of_a_hand_over(house: House) -> None:
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    client = socketio.AsyncClient(reconnection=False)
+    client.on("events", events.put_nowait)
+    client.on("claim", lambda data: events.put_nowait({"claim": data}))
+    await client.connect(house.url, auth={"token": ALICE}, transports=["websocket"])
+    try:
+        asked = await client.call("chat", {"agent": "copilot", "input": {"ticket_id": "42"}})
+        await _event(events, "done")
+        taken = await client.call("claim", {"thread_id": asked["thread_id"], "seconds": 60})
+        assert taken["user_id"] == "default"
+        async with asyncio.timeout(10):
+            while "claim" not in (told := await events.get()):
+                pass
+        assert told["claim"]["claim"]["user_id"] == "default"
+        refused = await client.call("resume", {"run_id": asked["run_id"], "answer": "accept"})
+        assert refused["problem"]["type"] == "/problems/thread-claimed"
+        assert (await client.call("release", {"thread_id": asked["thread_id"]}))["user_id"] is None
+
+        resumed = await client.call("resume", {"run_id": asked["run_id"], "answer": "accept"})
+        assert resumed["ok"], resumed
+        assert (await _event(events, "done"))["data"]["answer"] == "The draft was accepted as it is."
+    finally:
+        await client.disconnect()
+
+
+async def _event(events: "asyncio.Queue[Any]", name: str) -> Any:
+    async with asyncio.timeout(10):
+        while True:
+            for event in (await events.get()).get("events", ()):
+                if event["event"] == name:
+                    return event
+
+
+async def test_a_draft_waits_through_a_restart_of_the_server(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house:
+        await house.fill()
+        run = await house.draft()
+    async with open_house(tmp_path) as house:
+        ended = await house.decide(run["run_id"], action="accept", write_note=True)
+        assert "was accepted" in ended["answer"]
+        assert len(house.source.notes) == 1
+
+
+async def test_a_note_is_written_once_though_the_server_stops_in_the_middle(tmp_path: Path) -> None:
+    """The platform has the note, and its answer comes to a server that is gone (000-39 ⚠)."""
+    async with open_house(tmp_path) as house:
+        await house.fill()
+        run = await house.draft()
+        house.source.gate = asyncio.Event()
+        body = {"action": "accept", "write_note": True, "stream": True}
+        async with house.http.stream("POST", f"/api/v1/drafts/{run['run_id']}/decision", json=body) as answer:
+            assert answer.status_code == 200
+            async with asyncio.timeout(10):
+                await house.source.came.wait()
+        assert len(house.source.notes) == 1
+    async with open_house(tmp_path) as house:
+
+        async def ended() -> bool:
+            thread = (await house.http.get(f"/api/v1/threads/{run['thread_id']}")).json()
+            return bool(thread["status"] == "idle")
+
+        await until(ended)
+        assert house.source.notes == []
+        state = (await house.state(run["thread_id"]))["values"]
+        assert "not known whether" in state["messages"][-1]["content"]
+        assert (await house.http.get("/api/v1/feedback")).json()["total"] == 1
+
+
+async def test_a_node_behind_one_of_three_branches_does_not_make_the_gate_run_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "extension"
+    folder.mkdir()
+    (folder / "freshest.py").write_text(
+        'AGENT = "copilot"\nAFTER = ("retrieve",)\n\n\nasync def freshest(state):\n    return {"evidence": 0.5}\n',
+        "utf-8",
+    )
+    async with open_house(tmp_path / "data", extension_dir=tmp_path / "extension") as house:
+        await house.fill()
+        frames = await house.chat(input={"ticket_id": "42"})
+        firsts = [frame for frame in frames if frame.name == "citation" and frame.data["index"] == 1]
+        assert len(firsts) == 1
+        assert (await house.state(last(frames)["thread_id"]))["values"]["evidence"] == 0.5
+
+
+async def test_the_summary_agent_says_what_the_ticket_is_about(house: House) -> None:
+    answer = await house.http.post("/api/v1/chat", json={"agent": "summary", "message": "ticket 42"})
+    assert answer.json()["answer"].startswith("Problem: ")
+    assert EMAIL not in answer.text
+    assert PHONE not in answer.text
+    korean = await house.http.post(
+        "/api/v1/chat", json={"agent": "summary", "input": {"ticket_id": "42", "language": "ko"}}
+    )
+    assert korean.json()["answer"].startswith("문제: ")

@@ -1,0 +1,100 @@
+"""The OpenAPI document says what the server does."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from starlette.types import Receive, Scope, Send
+
+from backend.config.setting import Settings
+from backend.container import Container
+from backend.main import create_app
+from backend.middleware.auth import BearerTokenAuthMiddleware
+from backend.service.auth import Authenticator
+
+AGENT_SERVER = ("/assistants", "/threads", "/runs", "/store")
+"""Whose bodies are LangGraph's."""
+METHODS = {"get", "put", "post", "delete", "head", "patch", "options"}
+
+
+class Operation(NamedTuple):
+    method: str
+    path: str
+    text: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("data")
+    settings = Settings(_env_file=None, data_dir=folder, extension_dir=Path("extension"))
+    made: dict[str, Any] = create_app(Container(settings=settings)).openapi()
+    return made
+
+
+def operations(document: dict[str, Any]) -> Iterator[Operation]:
+    for path, item in document["paths"].items():
+        for method, text in item.items():
+            if method in METHODS:
+                yield Operation(method, path, text)
+
+
+def test_every_operation_has_a_summary_and_one_tag_that_is_described(document: dict[str, Any]) -> None:
+    described = {tag["name"] for tag in document["tags"] if tag["description"]}
+    used = set()
+    for method, path, text in operations(document):
+        assert text.get("summary"), (method, path)
+        assert len(text.get("tags", ())) == 1, (method, path)
+        used.add(text["tags"][0])
+    assert used == described  # none that nobody explains, and none that nothing has
+
+
+def test_what_may_be_asked_for_in_the_query_is_explained(document: dict[str, Any]) -> None:
+    silent = [
+        (method, path, one["name"])
+        for method, path, text in operations(document)
+        for one in text.get("parameters", ())
+        if path.startswith(("/api/v1/", "/store/")) and one["in"] == "query" and not one.get("description")
+    ]
+    assert silent == []
+
+
+def test_bodies_of_our_own_api_have_an_example(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    without = []
+    for method, path, text in operations(document):
+        body = text.get("requestBody", {})
+        content = body.get("content", {}).get("application/json")
+        if content is None or not body.get("required") or path.startswith(AGENT_SERVER):
+            continue
+        parts = [schemas[name] for name in re.findall(r"#/components/schemas/(\w+)", str(content["schema"]))]
+        parts += [field for part in parts for field in part["properties"].values()]
+        if not any(part.keys() & {"example", "examples"} for part in (content, *parts)):
+            without.append((method, path))
+    assert without == []
+
+
+async def test_an_operation_needs_what_the_door_asks_for(document: dict[str, Any]) -> None:
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    door = BearerTokenAuthMiddleware(inside, Authenticator({"default": SecretStr("secret")}))
+    schemes = document["components"]["securitySchemes"]
+    credentials = {"bearer": {"Authorization": "Bearer secret"}, "api_key": {"x-api-key": "secret"}}
+    assert schemes.keys() == credentials.keys()
+    assert schemes["api_key"]["name"] == "x-api-key"
+    asked = 0
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://test") as client:
+        for method, path, text in operations(document):
+            url = re.sub(r"\{.*?\}", "x", path.replace("{platform}", "freshdesk"))
+            answer = await client.request(method, url)
+            needed = [name for requirement in text.get("security", ()) for name in requirement]
+            assert (answer.status_code == 401) == bool(needed), (method, path)
+            asked += bool(needed)
+            for name in needed:
+                assert (await client.request(method, url, headers=credentials[name])).status_code != 401
+    assert asked > 150

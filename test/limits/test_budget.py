@@ -1,0 +1,250 @@
+"""Daily budgets over the real ledger and the real engine. (000-34, 000-33, A13)"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import Connection
+
+from backend.core.error import BudgetExceeded
+from backend.database.base import Database, Work
+from backend.dto.principal import Principal
+from backend.dto.run import Run
+from backend.dto.tenant import Limits
+from backend.dto.usage import Usage, UsageRecord
+from backend.repository.usage import UsageRepository
+from backend.service.budget import Budget
+from backend.service.limit import LimitBook, no_limits
+from backend.service.usage_recorder import UsageRecorder
+from backend.util.id_generator import new_id
+from test.engine_fixture import ALICE, MALLORY, Agents, Engine, FakeClock, request
+
+SEOUL = ZoneInfo("Asia/Seoul")
+BOB = Principal("default", "bob")
+
+
+class Counting:
+    """A database that counts what is read, and holds a reading back when told to."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.reads = 0
+        self.gate: asyncio.Event | None = None
+        self.read_done = asyncio.Event()
+
+    async def read(self, work: Work[Any]) -> Any:
+        self.reads += 1
+        found = await self._database.read(work)
+        self.read_done.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        return found
+
+    async def write(self, work: Work[Any], *, durable: bool = True) -> Any:
+        return await self._database.write(work, durable=durable)
+
+
+def budget_of(database: Any, clock: Callable[[], datetime], **limits: Any) -> Budget:
+    return Budget(database, LimitBook(no_limits, Limits(**limits)), clock, zone=SEOUL)
+
+
+def record_of(clock: FakeClock, tokens: int, user_id: str = "alice", tenant_id: str = "default") -> UsageRecord:
+    usage = Usage("default", input_tokens=tokens - 1, output_tokens=1, cost=tokens / 1000, calls=1)
+    return UsageRecord(new_id(), tenant_id, user_id, usage, clock(), "assistant")
+
+
+async def keep(database: Database, *records: UsageRecord) -> None:
+    def work(connection: Connection) -> None:
+        for record in records:
+            UsageRepository(connection, record.tenant_id).add_many([record])
+
+    await database.write(work)
+
+
+async def refused(budget: Budget, principal: Principal = ALICE) -> str | None:
+    """Return why a run would be refused."""
+    try:
+        await budget.check(principal)
+    except BudgetExceeded as error:
+        return error.detail
+    return None
+
+
+@pytest.mark.parametrize(
+    ("limit", "whose"),
+    [
+        ({"daily_tokens": 100}, "tenant"),
+        ({"daily_cost": 0.1}, "tenant"),
+        ({"user_daily_tokens": 100}, "user"),
+        ({"user_daily_cost": 0.1}, "user"),
+    ],
+)
+async def test_who_has_used_it_up_is_refused_until_the_day_ends(
+    database: Database, clock: FakeClock, limit: dict[str, Any], whose: str
+) -> None:
+    clock.now = datetime(2026, 3, 1, 14, 0, tzinfo=UTC)  # 23:00 in Seoul
+    await keep(database, record_of(clock, 99))
+    budget = budget_of(database, clock, **limit)
+    assert await refused(budget) is None
+    budget.count(record_of(clock, 1))
+    with pytest.raises(BudgetExceeded) as caught:
+        await budget.check(ALICE)
+    assert whose in caught.value.detail
+    assert "2026-03-02T00:00:00+09:00" in caught.value.detail
+    assert caught.value.retry_after == 3600
+    assert (await refused(budget, BOB) is None) == (whose == "user")
+    assert await refused(budget, MALLORY) is None, "another tenant has a budget of its own"
+    clock.advance(3600)
+    assert await refused(budget) is None
+
+
+async def test_a_restart_knows_what_was_used_today_and_forgets_yesterday(database: Database, clock: FakeClock) -> None:
+    clock.now = datetime(2026, 3, 1, 14, 59, tzinfo=UTC)
+    yesterday = record_of(clock, 500)
+    clock.advance(120)  # past midnight in Seoul
+    await keep(
+        database, yesterday, record_of(clock, 60), record_of(clock, 40, "bob"), record_of(clock, 999, "m", "other")
+    )
+    budget = budget_of(database, clock, daily_tokens=101, user_daily_tokens=61)
+    assert await refused(budget) is None
+    state = await budget.state(ALICE)
+    assert (state.tokens, state.remaining_tokens, state.remaining_cost) == (60, 1, None)
+    assert math.isclose(state.cost, 0.06)
+    assert str(state.day) == "2026-03-02"
+
+
+async def test_warm_it_reads_nothing_and_without_limits_never(file: Database, clock: FakeClock) -> None:
+    counting: Any = Counting(file)
+    free = budget_of(counting, clock)
+    for _ in range(10):
+        await free.check(ALICE)
+    assert counting.reads == 0
+    budget = budget_of(counting, clock, daily_tokens=10_000, user_daily_tokens=1000)
+    await asyncio.gather(*(budget.check(ALICE) for _ in range(10)))
+    for _ in range(10):
+        await budget.check(ALICE)
+        budget.count(record_of(clock, 1))
+    assert counting.reads == 2, "one for the tenant, one for the user"
+
+
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+async def test_what_is_recorded_while_the_ledger_is_read_counts_once(
+    file: Database, clock: FakeClock, when: str
+) -> None:
+    counting: Any = Counting(file)
+    budget = budget_of(counting, clock, daily_tokens=10_000)
+    seen, unseen = record_of(clock, 10), record_of(clock, 7)
+    await keep(file, seen)
+    counting.gate = asyncio.Event()
+    if when == "before":
+        budget.count(seen)  # nobody asked yet: the ledger has it
+    checking = asyncio.create_task(budget.check(ALICE))
+    await counting.read_done.wait()
+    await keep(file, unseen)
+    if when == "during":
+        budget.count(seen)
+        budget.count(unseen)
+    counting.gate.set()
+    await checking
+    if when == "after":
+        budget.count(seen)
+    if when != "during":
+        budget.count(unseen)
+    counting.gate = None
+    assert (await budget.state(ALICE)).remaining_tokens == 10_000 - 17
+
+
+async def test_a_reading_that_failed_is_tried_again(file: Database, clock: FakeClock) -> None:
+    class Failing(Counting):
+        async def read(self, work: Work[Any]) -> Any:
+            if self.reads == 0:
+                self.reads += 1
+                raise ConnectionError
+            return await super().read(work)
+
+    budget = budget_of(Failing(file), clock, daily_tokens=5)
+    with pytest.raises(ConnectionError):
+        await budget.check(ALICE)
+    assert await refused(budget) is None
+
+
+async def test_how_many_sums_are_remembered_is_bounded(file: Database, clock: FakeClock) -> None:
+    budget = Budget(file, LimitBook(no_limits, Limits(user_daily_tokens=5)), clock, zone=SEOUL, most=10)
+    for number in range(50):
+        await budget.check(Principal("default", f"user-{number}"))
+    assert len(budget._sums) == 10
+
+
+# Every run passes it.
+
+
+def budgeted(engine: Engine, clock: FakeClock, tokens: int) -> tuple[Budget, UsageRecorder]:
+    """Give an engine a budget, as the container does."""
+    budget = budget_of(engine.database, clock, daily_tokens=tokens)
+    recorder = UsageRecorder(engine.database, clock, budget.count)
+
+    def used(run: Run, usage: Usage) -> None:
+        recorder.note(run.tenant_id, run.user_id, run.request.agent, usage, run_id=run.run_id)
+
+    engine.runs._budget = budget.check
+    engine.ledger._counted = budget.count
+    engine.worker._used = used
+    return budget, recorder
+
+
+async def usage_of(engine: Engine, run_id: UUID) -> UsageRecord | None:
+    return await engine.database.read(lambda connection: UsageRepository(connection, "default").find(run_id))
+
+
+async def test_a_run_that_has_begun_is_finished_and_the_next_is_refused(
+    engine: Engine, clock: FakeClock, agents: Agents
+) -> None:
+    budget, _ = budgeted(engine, clock, 2)
+    run = await engine.ask("echo", "one two three four")
+    assert (await engine.end(run)).status == "success"
+    record = await usage_of(engine, run.run_id)
+    assert record is not None
+    assert record.agent == "echo"
+    assert record.usage.calls == 1
+    with pytest.raises(BudgetExceeded):
+        await engine.ask("echo", "five")
+    assert await refused(budget, MALLORY) is None
+
+
+async def test_runs_that_leave_nothing_count_and_are_refused(lite: Engine, clock: FakeClock) -> None:
+    budget, recorder = budgeted(lite, clock, 2)
+    asked = request("echo", "one two three four")
+    await lite.runs.answer(ALICE, asked)
+    await recorder.flush()
+    assert (await budget.state(ALICE)).tokens > 2
+    with pytest.raises(BudgetExceeded):
+        await lite.runs.answer(ALICE, asked)
+    with pytest.raises(BudgetExceeded):
+        await lite.runs.passing(ALICE, asked)
+    with pytest.raises(BudgetExceeded):
+        await lite.runs.detach(ALICE, asked)
+    with pytest.raises(BudgetExceeded):
+        await anext(lite.runs.stateless(ALICE, asked))
+    with pytest.raises(BudgetExceeded):
+        await lite.ask("echo", "more")
+
+
+async def test_the_servers_own_work_is_recorded_with_its_name(database: Database, clock: FakeClock) -> None:
+    budget = budget_of(database, clock, daily_tokens=100)
+    await budget.check(ALICE)
+    recorder = UsageRecorder(database, clock, budget.count)
+    recorder.note("default", "alice", "summary", Usage("default", 30, 3, 0.5, calls=1))
+    recorder.note("other", "m", "summary", Usage("default", 30, 3, calls=1))
+    recorder.note("default", "alice", "summary", Usage("default"))  # no model was called
+    await recorder.flush()
+    assert (await budget.state(ALICE)).tokens == 33
+    since = clock.now - timedelta(days=1)
+    total = await database.read(
+        lambda connection: UsageRepository(connection, "default").total(since, since + timedelta(days=2))
+    )
+    assert (total.runs, total.tokens, total.cost) == (1, 33, 0.5)
