@@ -474,6 +474,7 @@ class Container(containers.DeclarativeContainer):
         installation_secrets,
         clock,
         on_changed=providers.Singleton(_rereading, __self__),
+        is_active=tenant_service.provided.is_active,
     )
     support_index = providers.Singleton(
         SupportIndex,

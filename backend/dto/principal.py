@@ -10,6 +10,8 @@ DEFAULT_TENANT = "default"
 SCOPES = frozenset({"chat", "knowledge:read", "knowledge:write", "tickets:read", "tickets:write", "sync", "admin"})
 """Parts of a tenant: talking to agents (threads, runs, assistants, store), documents, tickets, collecting from
 platforms, and its people, keys, limits and reports."""
+DESK_AGENTS = ("copilot", "summary")
+"""The agents of the support desk: their threads and runs hold what customers and agents wrote."""
 OPERATE = "operate"
 """The part of the server that belongs to no tenant: making, suspending and purging tenants."""
 
@@ -27,6 +29,11 @@ class Principal:
     """What that authentication permits; its handlers look at them."""
     scopes: frozenset[str] = SCOPES
     """Which parts of the server are open to it (`SCOPES`, for an operator also `OPERATE`)."""
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The agents whose threads and runs are not there for it: those of the desk, for who may not read tickets."""
+        return () if "tickets:read" in self.scopes else DESK_AGENTS
 
     def may(self, scope: str) -> bool:
         """Return whether a part of the server is open to it."""

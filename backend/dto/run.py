@@ -76,6 +76,9 @@ class RunRequest:
     fairness: str | None = None
     """The group that takes turns with the others of the same priority; None for that of all who have none."""
 
+    scopes: list[str] | None = None
+    """What its caller may, where that is not all: calls of its graph to this server may no more."""
+
     @property
     def kept(self) -> bool:
         """Whether the store keeps its events, so that readers can come back after a restart."""

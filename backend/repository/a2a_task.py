@@ -1,6 +1,6 @@
 """Which runs are tasks of Agent2Agent, and how these stand. The marks are in metadata; no table is needed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -46,11 +46,14 @@ class TaskRuns:
 
 
 class A2ATaskRepository(Scoped):
-    """The tasks of one tenant, on threads that pass `only`."""
+    """The tasks of one tenant, on threads that pass `only`, of graphs that are not `hidden`."""
 
-    def __init__(self, connection: Connection, tenant_id: str, only: Filters = None) -> None:
+    def __init__(
+        self, connection: Connection, tenant_id: str, only: Filters = None, hidden: Sequence[str] = ()
+    ) -> None:
         super().__init__(connection, tenant_id)
         self._only = only
+        self._hidden = hidden
 
     def get(self, thread_id: UUID, run_id: UUID, assistant_id: UUID) -> TaskRuns:
         """Return the task of an assistant that this run began.
@@ -58,7 +61,7 @@ class A2ATaskRepository(Scoped):
         Raises:
             RunNotFound: there is none, or it is another tenant's.
         """
-        first = RunRepository(self._connection, self._tenant_id).get(run_id)
+        first = RunRepository(self._connection, self._tenant_id, self._hidden).get(run_id)
         start = start_of(first)
         if first.thread_id != thread_id or first.request.assistant_id != str(assistant_id) or start is None:
             raise RunNotFound(run_id)
@@ -89,7 +92,7 @@ class A2ATaskRepository(Scoped):
         found = list(self._connection.execute(query).scalars())
         if since is not None and since not in found:
             found.append(since)  # behind more runs than are looked through
-        return RunRepository(self._connection, self._tenant_id).of(found)
+        return RunRepository(self._connection, self._tenant_id, self._hidden).of(found)
 
     def _tasks(self, runs: Iterable[Run]) -> list[TaskRuns]:
         found: dict[tuple[UUID, str], list[Run]] = {}

@@ -18,6 +18,8 @@ from backend.repository.scope import AcrossTenants, Scoped
 from backend.util.containment import Filters
 
 _crons = table_of(CronRow)
+DISABLED_REASON = "disabled_reason"
+"""The key of a cron's metadata that says why the server disabled it."""
 _one = (_crons.c.tenant_id == bindparam("tenant")) & (_crons.c.cron_id == bindparam("cron"))
 
 
@@ -50,7 +52,8 @@ class CronRepository(Scoped):
 
     def update(self, cron: Cron) -> None:
         """Write what can change of a cron; a server that is just starting its run has lost its claim."""
-        statement = update(_crons).where(_one).values(claimed_until=None, **_changeable(cron))
+        statement = update(_crons).where(_one)
+        statement = statement.values(claimed_until=None, owner=_kept(cron.owner), **_changeable(cron))
         self._connection.execute(statement, {"tenant": self._tenant_id, "cron": cron.cron_id})
 
     def delete(self, cron_id: UUID, *, only: Filters = None) -> None:
@@ -134,6 +137,21 @@ class DueCrons(AcrossTenants):
             .values(next_run_date=next_run_date, claimed_until=None)
         )
         self._connection.execute(statement, {"tenant": cron.owner.tenant_id, "cron": cron.cron_id})
+
+    def disable(self, cron: Cron, reason: str, now: datetime) -> bool:
+        """Let a claimed cron fire no more, and say why in its metadata; whether it was not changed meanwhile."""
+        statement = (
+            update(_crons)
+            .where(_one, _crons.c.next_run_date == cron.next_run_date, _crons.c.claimed_until.is_not(None))
+            .values(
+                enabled=False,
+                metadata={**cron.metadata, DISABLED_REASON: reason},
+                claimed_until=None,
+                updated_at=now,
+            )
+        )
+        done = self._connection.execute(statement, {"tenant": cron.owner.tenant_id, "cron": cron.cron_id})
+        return done.rowcount == 1
 
     def _claim(self, row: Row[Any], now: datetime, until: datetime) -> bool:
         # What was read may be old: the row says who comes first.

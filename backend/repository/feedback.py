@@ -5,15 +5,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Table, bindparam, delete, func, select, update
+from sqlalchemy import Row, Table, bindparam, delete, exists, func, select, update
 
-from backend.database.model import FeedbackRow, WrittenNoteRow, table_of
+from backend.database.model import FeedbackRow, TicketRow, WrittenNoteRow, table_of
 from backend.dto.desk import Feedback
 from backend.repository.scope import Scoped
 from backend.repository.upsert import insert_new
 
 _feedback = table_of(FeedbackRow)
 _notes = table_of(WrittenNoteRow)
+_tickets = table_of(TicketRow)
 _note = (
     (_notes.c.tenant_id == bindparam("tenant"))
     & (_notes.c.platform == bindparam("of_platform"))
@@ -66,7 +67,11 @@ class FeedbackRepository(Scoped):
         return {row[0]: row[1] for row in self._connection.execute(query)}
 
     def purge(self, platform: str | None = None, ticket_ids: Sequence[str] | None = None) -> None:
-        """Remove all feedback, that on one platform's tickets, or that on some of them."""
+        """Remove all feedback, that on one platform's tickets, or that on some of them.
+
+        Feedback may name a ticket and no platform. It goes with a platform when no ticket of another has the number,
+        so that the platform's own tickets are removed first.
+        """
         self._connection.execute(delete(_feedback).where(*_of(_feedback, self._tenant_id, platform, ticket_ids)))
 
     def _where(self, ticket_id: str | None, kind: str | None) -> Sequence[Any]:
@@ -116,8 +121,12 @@ class NoteRepository(Scoped):
 
 def _of(table: Table, tenant_id: str, platform: str | None, ticket_ids: Sequence[str] | None) -> Sequence[Any]:
     where = [table.c.tenant_id == tenant_id]
-    if platform is not None:  # feedback may name no platform; a ticket's number is then all that there is
-        where.append((table.c.platform == platform) | table.c.platform.is_(None))
+    if platform is not None:
+        unnamed = table.c.platform.is_(None)
+        if ticket_ids is None:
+            same = (_tickets.c.tenant_id == tenant_id) & (_tickets.c.ticket_id == table.c.ticket_id)
+            unnamed &= table.c.ticket_id.is_not(None) & ~exists().where(same)
+        where.append((table.c.platform == platform) | unnamed)
     if ticket_ids is not None:
         where.append(table.c.ticket_id.in_(ticket_ids))
     return where

@@ -1,12 +1,12 @@
 """All SQL of runs. A change of status is one UPDATE with the status it starts from; its row count says who won."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 
 from backend.core.error import Fenced, RunNotFound
 from backend.database.model import RunRow, table_of
@@ -42,6 +42,11 @@ _due = or_(_runs.c.start_at.is_(None), _runs.c.start_at <= bindparam("now"))
 class RunRepository(Scoped):
     """The runs of one tenant."""
 
+    def __init__(self, connection: Connection, tenant_id: str, hidden: Sequence[str] = ()) -> None:
+        """Bind the tenant; runs of the graphs `hidden` (`Principal.hidden`) are neither got nor listed."""
+        super().__init__(connection, tenant_id)
+        self._hidden = hidden
+
     def insert(self, run: Run, idempotency_key: str | None, idempotency_hash: bytes | None) -> None:
         _insert.run(
             self._connection,
@@ -70,21 +75,21 @@ class RunRepository(Scoped):
         """Return a run.
 
         Raises:
-            RunNotFound: no such run, or another tenant's.
+            RunNotFound: no such run, another tenant's, or a hidden one.
         """
         row = self._connection.execute(
             _lock if lock else _select, {"tenant": self._tenant_id, "run": run_id}
         ).one_or_none()
-        if row is None:
+        if row is None or not (found := self._shown([row])):
             raise RunNotFound(run_id)
-        return _run(row)
+        return found[0]
 
     def after(self, thread_id: UUID, run_id: UUID | None, *, limit: int) -> list[Run]:
         """Return the thread's runs from `run_id` on (with it), oldest first; without it, those that have not ended."""
         query = select(_runs).where(_on_thread)
         query = query.where(_runs.c.ended_at.is_(None)) if run_id is None else query.where(_runs.c.run_id >= run_id)
         query = query.order_by(_runs.c.run_id).limit(limit)
-        return [_run(row) for row in self._connection.execute(query, self._thread(thread_id))]
+        return self._shown(self._connection.execute(query, self._thread(thread_id)))
 
     def active(self, thread_id: UUID) -> Run | None:
         """Return the thread's pending or running run."""
@@ -174,13 +179,17 @@ class RunRepository(Scoped):
     def _update(self, run_id: UUID, **values: Any) -> None:
         self._connection.execute(update(_runs).where(_one).values(**values), {"tenant": self._tenant_id, "run": run_id})
 
+    def _shown(self, rows: Iterable[Row[Any]]) -> list[Run]:
+        runs = [_run(row) for row in rows]
+        return [run for run in runs if run.request.agent not in self._hidden] if self._hidden else runs
+
     def _thread(self, thread_id: UUID) -> dict[str, Any]:
         return {"tenant": self._tenant_id, "thread": thread_id}
 
     def of(self, run_ids: Sequence[UUID]) -> list[Run]:
         """Return those of the runs that there are."""
         query = select(_runs).where(_runs.c.tenant_id == self._tenant_id, _runs.c.run_id.in_(run_ids))
-        return [_run(row) for row in self._connection.execute(query.order_by(_runs.c.run_id))]
+        return self._shown(self._connection.execute(query.order_by(_runs.c.run_id)))
 
     def of_assistant(self, assistant_id: UUID) -> list[Run]:
         """Return the runs of an assistant that have not ended, oldest first."""
@@ -191,7 +200,7 @@ class RunRepository(Scoped):
     def unfinished(self, statuses: Sequence[RunStatus], *, limit: int) -> list[Run]:
         """Return the tenant's runs in these statuses, oldest first."""
         query = select(_runs).where(_runs.c.tenant_id == self._tenant_id, _runs.c.status.in_(statuses))
-        return [_run(row) for row in self._connection.execute(query.order_by(_runs.c.run_id).limit(limit))]
+        return self._shown(self._connection.execute(query.order_by(_runs.c.run_id).limit(limit)))
 
     def list(self, thread_id: UUID, *, limit: int, offset: int = 0, statuses: Sequence[RunStatus] = ()) -> list[Run]:
         """Return the thread's runs, newest first; only those in `statuses`, if any are given."""
@@ -199,7 +208,7 @@ class RunRepository(Scoped):
         if statuses:
             query = query.where(_runs.c.status.in_(statuses))
         query = query.order_by(_runs.c.run_id.desc()).limit(limit).offset(offset)
-        return [_run(row) for row in self._connection.execute(query, self._thread(thread_id))]
+        return self._shown(self._connection.execute(query, self._thread(thread_id)))
 
 
 class AllRuns(AcrossTenants):

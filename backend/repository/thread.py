@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Row,
     Text,
     and_,
@@ -104,6 +105,11 @@ def indexed_lines(metadata: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 class ThreadRepository(Scoped):
+    def __init__(self, connection: Connection, tenant_id: str, hidden: Sequence[str] = ()) -> None:
+        """Bind the tenant; threads of the graphs `hidden` (`Principal.hidden`) are not there."""
+        super().__init__(connection, tenant_id)
+        self._hidden = hidden
+
     def insert(self, thread: Thread) -> None:
         """Add a thread.
 
@@ -144,7 +150,7 @@ class ThreadRepository(Scoped):
         """Return a thread; `lock` keeps others from changing it until the transaction ends.
 
         Raises:
-            ThreadNotFound: no such thread, another tenant's, or `only` hides it.
+            ThreadNotFound: no such thread, another tenant's, or a hidden one; or `only` hides it.
         """
         thread = self.find(thread_id, lock=lock)
         if thread is None or not passes(thread.metadata, only):
@@ -154,7 +160,7 @@ class ThreadRepository(Scoped):
     def find(self, thread_id: UUID, *, lock: bool = False) -> Thread | None:
         """Return a thread, or None when there is no such thread."""
         row = self._connection.execute(_lock if lock else _select, self._at(thread_id)).one_or_none()
-        return None if row is None else thread_of(row)
+        return None if row is None or self._hides(row) else thread_of(row)
 
     def look(self, thread_id: UUID, *, only: Filters = None) -> tuple[Thread, ThreadState]:
         """Return a thread and its state, to be handed on.
@@ -163,7 +169,7 @@ class ThreadRepository(Scoped):
             ThreadNotFound: no such thread, another tenant's, or `only` hides it.
         """
         row = self._connection.execute(_select_whole, self._at(thread_id)).one_or_none()
-        if row is None:
+        if row is None or self._hides(row):
             raise ThreadNotFound(thread_id)
         thread = thread_of(row)
         if not passes(thread.metadata, only):
@@ -293,6 +299,8 @@ class ThreadRepository(Scoped):
             )
         for key, value in (metadata or {}).items():
             query = query.where(self._has(key, value))
+        if self._hidden:
+            query = query.where(func.coalesce(_threads.c.agent, _threads.c.graph_id, "").not_in(self._hidden))
         query = query.order_by(_threads.c.updated_at.desc(), _threads.c.thread_id.desc()).limit(limit)
         return [thread_of(row) for row in self._connection.execute(query)]
 
@@ -312,6 +320,10 @@ class ThreadRepository(Scoped):
             return value
         text = dump_json(value)
         return orjson.Fragment(_NUL.sub(r"\1", text)) if "\\u0000" in text else value
+
+    def _hides(self, row: Row[Any]) -> bool:
+        """Of a thread without a run its metadata name the graph, as `service/thread_state.py graph_of` has it."""
+        return bool(self._hidden) and (row.graph_id if row.agent is None else row.agent) in self._hidden
 
     def _at(self, thread_id: UUID) -> dict[str, Any]:
         return {"tenant": self._tenant_id, "thread": thread_id}

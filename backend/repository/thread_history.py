@@ -1,5 +1,6 @@
 """SQL of a thread's runs as a subscriber reads them: from the first whose events are kept."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection, exists, or_, select
@@ -17,17 +18,27 @@ _events = table_of(RunEventRow)
 
 
 class ThreadHistory(Scoped):
-    """The runs of one thread of a tenant; a thread that is not there, or does not pass `only`, has none."""
+    """The runs of one thread of a tenant; one that is not there, is `hidden`, or does not pass `only`, has none."""
 
-    def __init__(self, connection: Connection, tenant_id: str, thread_id: UUID, only: Filters = None) -> None:
+    def __init__(
+        self, connection: Connection, tenant_id: str, thread_id: UUID, only: Filters = None, hidden: Sequence[str] = ()
+    ) -> None:
         super().__init__(connection, tenant_id)
         self._thread_id = thread_id
         self._only = only
+        self._hidden = hidden
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the thread is there, but for who may not see its graph."""
+        if not self._hidden or ThreadRepository(self._connection, self._tenant_id).find(self._thread_id) is None:
+            return False
+        return ThreadRepository(self._connection, self._tenant_id, self._hidden).find(self._thread_id) is None
 
     @property
     def is_there(self) -> bool:
         try:
-            ThreadRepository(self._connection, self._tenant_id).get(self._thread_id, only=self._only)
+            ThreadRepository(self._connection, self._tenant_id, self._hidden).get(self._thread_id, only=self._only)
         except ThreadNotFound:
             return False
         return True

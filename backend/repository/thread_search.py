@@ -74,8 +74,10 @@ class _Plan:
 class ThreadSearch(Scoped):
     """The threads of one tenant."""
 
-    def __init__(self, connection: Connection, tenant_id: str) -> None:
+    def __init__(self, connection: Connection, tenant_id: str, hidden: Sequence[str] = ()) -> None:
+        """Bind the tenant; threads of the graphs `hidden` (`Principal.hidden`) are not found."""
         super().__init__(connection, tenant_id)
+        self._hidden = hidden
         self._is_sqlite = connection.dialect.name == "sqlite"
 
     def page(
@@ -194,6 +196,11 @@ class ThreadSearch(Scoped):
             (plan.line_checks if exact else plan.checks).append(self._contains("metadata", "metadata"))
         if only:
             self._take_filters(only, plan)
+        if self._hidden:
+            names = {f"hidden_{at}": name for at, name in enumerate(self._hidden)}
+            plan.params |= names
+            params = ", ".join(f":{name}" for name in names)
+            plan.checks.append(f"COALESCE(threads.agent, threads.graph_id, '') NOT IN ({params})")
         if plan.asks:
             self._probe(plan, up_to)
         return plan

@@ -287,7 +287,7 @@ class A2AService:
         tenant = principal.tenant_id
         try:
             return await self._database.read(
-                lambda connection: A2ATaskRepository(connection, tenant, only).get(
+                lambda connection: A2ATaskRepository(connection, tenant, only, principal.hidden).get(
                     task_id.thread_id, task_id.run_id, assistant.assistant_id
                 )
             )
@@ -299,7 +299,9 @@ class A2AService:
     ) -> list[TaskRuns]:
         tenant = principal.tenant_id
         return await self._database.read(
-            lambda connection: A2ATaskRepository(connection, tenant, only).find(assistant.assistant_id, thread_id)
+            lambda connection: A2ATaskRepository(connection, tenant, only, principal.hidden).find(
+                assistant.assistant_id, thread_id
+            )
         )
 
     async def _note_canceled(self, principal: Principal, task: TaskRuns) -> None:

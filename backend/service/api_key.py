@@ -20,6 +20,8 @@ from backend.util.id_generator import new_id
 
 PREFIX: Final = "ddp_"
 KEY_LENGTH = len(PREFIX) + 43
+USER_PREFIX: Final = "key:"
+"""Of the `user_id` of who comes in with a key; the key's id follows."""
 KEY_LIMIT = 200
 """Living keys of a tenant."""
 _SHOWN = 12
@@ -181,7 +183,7 @@ class ApiKeyService:
 
 def _user(key_id: UUID) -> str:
     """Return the `user_id` of who comes in with a key."""
-    return f"key:{key_id}"
+    return f"{USER_PREFIX}{key_id}"
 
 
 def _hash(token: str) -> str:

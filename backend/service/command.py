@@ -281,7 +281,9 @@ class CommandService:
         """Return the ids of the interrupts at which the thread stands."""
         try:
             found = await self._database.read(
-                lambda connection: ThreadRepository(connection, principal.tenant_id).state(thread_id).interrupts
+                lambda connection: (
+                    ThreadRepository(connection, principal.tenant_id, principal.hidden).state(thread_id).interrupts
+                )
             )
         except ThreadNotFound:
             return set()

@@ -13,7 +13,7 @@ from backend.database.base import Database, dump_json
 from backend.dto.assistant import SortOrder
 from backend.dto.cron import Cron, CronChange, CronDraft, CronSearch, CronSortField, OnRunCompleted
 from backend.dto.principal import Principal
-from backend.repository.cron import CronRepository
+from backend.repository.cron import DISABLED_REASON, CronRepository
 from backend.repository.thread import ThreadRepository
 from backend.util.containment import Filters, passes
 from backend.util.cron_schedule import next_firing
@@ -72,7 +72,7 @@ class CronService:
 
         def work(connection: Connection) -> None:
             if thread_id is not None:
-                thread = ThreadRepository(connection, principal.tenant_id).get(thread_id)
+                thread = ThreadRepository(connection, principal.tenant_id, principal.hidden).get(thread_id)
                 if not passes(thread.metadata, only_threads):
                     raise ThreadNotFound(thread_id)
             crons = CronRepository(connection, principal.tenant_id)
@@ -108,6 +108,9 @@ class CronService:
         def work(connection: Connection) -> Cron:
             crons = CronRepository(connection, principal.tenant_id)
             cron = _changed(crons.get(cron_id, only=only, lock=True), change, now)
+            if change.payload:  # what somebody has its owner do may be no more than either of them may
+                scopes = cron.owner.scopes & principal.scopes
+                cron = replace(cron, owner=replace(cron.owner, scopes=scopes))
             crons.update(cron)
             return cron
 
@@ -205,6 +208,7 @@ def _changed(cron: Cron, change: CronChange, now: datetime) -> Cron:
     schedule = change.schedule or cron.schedule
     timezone = change.timezone or cron.timezone
     end_time = change.end_time if change.has_end_time else cron.end_time
+    metadata = {key: value for key, value in cron.metadata.items() if key != DISABLED_REASON or not change.enabled}
     return replace(
         cron,
         schedule=schedule,
@@ -214,6 +218,6 @@ def _changed(cron: Cron, change: CronChange, now: datetime) -> Cron:
         on_run_completed=_on_run_completed(change.on_run_completed, cron.thread_id, cron.on_run_completed),
         next_run_date=_next(schedule, timezone, now, end_time),
         payload=_payload({**cron.payload, **change.payload}, cron.cron_id),
-        metadata={**cron.metadata, **change.metadata},
+        metadata={**metadata, **change.metadata},
         updated_at=now,
     )

@@ -3,18 +3,21 @@
 Each firing happens once, however many servers look at the same table: a server claims a cron by a conditional update,
 starts the run under an idempotency key made of the cron and the moment, and then goes on to the next firing. One that
 dies between these steps loses its claim after `CLAIM_SECONDS`, and whoever comes next finds the run already there or
-starts it. Firings that were missed while no server ran are made up for by one run; then the schedule goes on from now.
+starts it. A run is its owner's: who may do less than before lends it no more, and the cron of somebody who is gone is
+disabled. Firings that were missed while no server ran are made up for by one run; then the schedule goes on from now.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import UUID
 
 from loguru import logger
+from sqlalchemy import Connection
 
 from backend.core.error import DomainError, TooMany, Unavailable
 from backend.database.base import Database
@@ -22,6 +25,7 @@ from backend.dto.cron import Cron, OnRunCompleted
 from backend.dto.principal import Principal
 from backend.dto.run import Run
 from backend.repository.cron import DueCrons
+from backend.service.cron_owner import owner_now
 from backend.util.cron_schedule import next_firing
 
 CLAIM_SECONDS = 60
@@ -116,7 +120,10 @@ class CronScheduler:
         with logger.contextualize(cron_id=str(cron.cron_id)):
             try:
                 if cron.end_time is None or self._clock() <= cron.end_time:
-                    await self._start(cron)
+                    owner = await self._owner(cron)
+                    if owner is None:
+                        return
+                    await self._start(replace(cron, owner=owner))
             except (Unavailable, TooMany) as error:  # the claim runs out, then it is tried again
                 logger.warning("a cron could not start its run yet: {error}", error=error.detail)
                 return
@@ -129,6 +136,20 @@ class CronScheduler:
                 await self._database.write(lambda connection: DueCrons(connection).finish(cron, following))
             except Unavailable as error:  # the claim runs out, and the key finds the run that was started
                 logger.warning("a cron could not go on to its next firing yet: {error}", error=error.detail)
+
+    async def _owner(self, cron: Cron) -> Principal | None:
+        """Return a cron's owner with what it may do now; None when nothing is left of that: the cron is disabled."""
+        now = self._clock()
+
+        def work(connection: Connection) -> Principal | str:
+            return owner_now(connection, cron.owner, now)
+
+        found = await self._database.read(work)
+        if isinstance(found, Principal):
+            return found
+        if await self._database.write(lambda connection: DueCrons(connection).disable(cron, found, now)):
+            logger.warning("a cron was disabled: {reason}", reason=found)
+        return None
 
     async def _start(self, cron: Cron) -> None:
         run = await self._start_run(

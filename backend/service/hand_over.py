@@ -49,7 +49,7 @@ class HandOverService:
             ThreadNotFound: no such thread, or another tenant's.
         """
         thread = await self._database.read(
-            lambda connection: ThreadRepository(connection, principal.tenant_id).get(thread_id)
+            lambda connection: ThreadRepository(connection, principal.tenant_id, principal.hidden).get(thread_id)
         )
         return thread.claimed(self._clock())
 

@@ -58,8 +58,11 @@ class PlatformWebhookService:
         clock: Callable[[], datetime],
         *,
         on_changed: OnChanged,
+        is_active: Callable[[str], Awaitable[bool]],
     ) -> None:
+        """`is_active` is false of a tenant that is suspended."""
         self._database = database
+        self._is_active = is_active
         self._secrets = secrets
         self._clock = clock
         self._on_changed = on_changed
@@ -72,7 +75,8 @@ class PlatformWebhookService:
         Any other is always followed: to read a ticket once too often does no harm.
 
         Raises:
-            Unauthorized: the secret is not that of the tenant's installation, or there is none.
+            Unauthorized: the secret is not that of the tenant's installation, or there is none; or the tenant is
+                suspended.
             TooLarge: the body is larger than `MAX_BYTES`.
             Invalid: it names no ticket.
         """
@@ -102,7 +106,7 @@ class PlatformWebhookService:
         known = kept is not None and valid
         right = self._right(kept) if kept is not None and known else self._right(self._dummy())
         same = hmac.compare_digest(right.encode(), secret[:MAX_SECRET].encode("utf-8", "replace"))
-        if not (same and known and len(secret) <= MAX_SECRET):
+        if not (same and known and len(secret) <= MAX_SECRET and await self._is_active(tenant_id)):
             raise Unauthorized(_WRONG)
 
     def _right(self, kept: Kept) -> str:

@@ -16,7 +16,7 @@ from backend.core.run.event_log import EventLog
 from backend.core.run.executor import RunExecutor
 from backend.database.base import Database
 from backend.dto.event import START, Cursor, Event, ThreadCursor
-from backend.dto.principal import Principal
+from backend.dto.principal import SCOPES, Principal
 from backend.dto.priority import PrioritySettings
 from backend.dto.run import CancelAction, IfMissing, Run, RunRequest, RunStatus
 from backend.repository.run import AllRuns, RunRepository
@@ -148,7 +148,9 @@ class RunService:
         Raises:
             RunNotFound: no such run, or another tenant's.
         """
-        return await self._database.read(lambda connection: RunRepository(connection, principal.tenant_id).get(run_id))
+        return await self._database.read(
+            lambda connection: RunRepository(connection, principal.tenant_id, principal.hidden).get(run_id)
+        )
 
     async def find(self, principal: Principal, run_id: UUID) -> Run:
         """Return a run as `get` does; also one that is kept nowhere and lives here, or did a moment ago.
@@ -158,6 +160,8 @@ class RunService:
         """
         channel = self._log.find(principal.tenant_id, run_id)
         if channel is not None and channel.run is not None:
+            if channel.run.request.agent in principal.hidden:
+                raise RunNotFound(run_id)
             return channel.run
         return await self.get(principal, run_id)
 
@@ -204,6 +208,8 @@ class RunService:
     async def _cancel(self, principal: Principal, run_id: UUID, action: CancelAction, reason: str | None) -> Run:
         run = self._worker.detached(run_id)
         if run is not None and run.tenant_id == principal.tenant_id:
+            if run.request.agent in principal.hidden:
+                raise RunNotFound(run_id)
             self._worker.stop(run_id)
             return run
         cancelled: Cancelled = await self._ledger.cancel(principal, run_id, action, reason)
@@ -308,7 +314,7 @@ class RunService:
         tenant = principal.tenant_id
 
         def work(connection: Connection) -> list[Run]:
-            runs = RunRepository(connection, tenant)
+            runs = RunRepository(connection, tenant, principal.hidden)
             if thread_id is None:
                 found = runs.unfinished(statuses, limit=MANY)
             elif run_ids:
@@ -419,7 +425,9 @@ class RunService:
             Gone: events of a run are no longer kept; who comes back with a later cursor, or none, goes on.
         """
         tenant = principal.tenant_id
-        await self._database.read(lambda connection: ThreadRepository(connection, tenant).get(thread_id))
+        await self._database.read(
+            lambda connection: ThreadRepository(connection, tenant, principal.hidden).get(thread_id)
+        )
         last: UUID | None = None
         start = START
         if after is not None:
@@ -433,7 +441,7 @@ class RunService:
                 since = reached or last
 
                 def work(connection: Any, since: UUID | None = since) -> Any:
-                    runs = RunRepository(connection, tenant)
+                    runs = RunRepository(connection, tenant, principal.hidden)
                     found = runs.after(thread_id, since, limit=REPLAY)
                     return found, None if found else next(iter(runs.list(thread_id, limit=1)), None)
 
@@ -487,7 +495,9 @@ class RunService:
             Gone: events of a run are no longer kept.
         """
         tenant = principal.tenant_id
-        thread = await self._database.read(lambda connection: ThreadRepository(connection, tenant).get(thread_id))
+        thread = await self._database.read(
+            lambda connection: ThreadRepository(connection, tenant, principal.hidden).get(thread_id)
+        )
         if not passes(thread.metadata, only):
             raise ThreadNotFound(thread_id)
         yield []
@@ -523,7 +533,8 @@ class RunService:
             request = await self._admission(principal, request)
         if self._budget is not None:
             await self._budget(principal)
-        return request
+        scopes = None if principal.scopes >= SCOPES else sorted(principal.scopes & SCOPES)
+        return request if request.scopes == scopes else replace(request, scopes=scopes)
 
     async def _check(self, principal: Principal, request: RunRequest) -> RunRequest:
         request = await self._admit(principal, request)
@@ -551,9 +562,10 @@ class RunService:
         tenant = principal.tenant_id
 
         def work(connection: Any) -> Any:
-            if not passes(ThreadRepository(connection, tenant).get(thread_id).metadata, only):
+            if not passes(ThreadRepository(connection, tenant, principal.hidden).get(thread_id).metadata, only):
                 raise ThreadNotFound(thread_id)
-            return RunRepository(connection, tenant).list(thread_id, limit=limit, offset=offset, statuses=statuses)
+            runs = RunRepository(connection, tenant, principal.hidden)
+            return runs.list(thread_id, limit=limit, offset=offset, statuses=statuses)
 
         return await self._database.read(work)
 

@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from backend.core.error import (
+    Conflict,
     IdempotencyConflict,
     NotInterrupted,
     RunEnded,
@@ -33,7 +34,7 @@ from backend.core.run.encoder import encode
 from backend.core.run.executor import Outcome
 from backend.database.base import Database
 from backend.dto.event import Cursor, Event
-from backend.dto.principal import Principal
+from backend.dto.principal import DESK_AGENTS, Principal
 from backend.dto.priority import PrioritySettings
 from backend.dto.run import CancelAction, IfMissing, Run, RunRequest, RunStatus
 from backend.dto.thread import Thread, ThreadClaim, ThreadStatus, TtlRule
@@ -155,6 +156,7 @@ class RunLedger:
         Raises:
             ThreadNotFound: no such thread.
             ThreadClaimed: a person has taken it over.
+            Conflict: it is the support desk's, and the agent is not.
             ThreadBusy: it has a run that has not ended, and the request rejects that or answers an interrupt.
             NotInterrupted: the request answers an interrupt, and there is none.
             IdempotencyConflict: the key was used for another request.
@@ -165,7 +167,7 @@ class RunLedger:
         def work(connection: Connection) -> Created:
             now = self._clock()
             runs = RunRepository(connection, tenant)
-            threads = ThreadRepository(connection, tenant)
+            threads = ThreadRepository(connection, tenant, principal.hidden)
             if idempotency_key is not None:
                 found = self._by_key(runs, idempotency_key, digest, now)
                 if found is not None:
@@ -174,6 +176,9 @@ class RunLedger:
             thread = None if thread_id is None else threads.find(thread_id, lock=True)
             if thread is not None and not passes(thread.metadata, only):
                 raise ThreadNotFound(thread_id)
+            if thread is not None and thread.agent in DESK_AGENTS and request.agent not in DESK_AGENTS:
+                # Of the agent of its last run is a thread: it would be shown to who may not see what it holds.
+                raise Conflict(f"Thread {thread_id} is the support desk's; run {request.agent!r} on another thread.")
             following: Run | None = None
             if thread is not None and thread.claim is not None:
                 thread, following = self._past_claim(connection, thread, now)
@@ -317,7 +322,7 @@ class RunLedger:
 
         def work(connection: Connection) -> Cancelled:
             now = self._clock()
-            runs = RunRepository(connection, tenant)
+            runs = RunRepository(connection, tenant, principal.hidden)
             run = runs.get(run_id)
             ThreadRepository(connection, tenant).get(run.thread_id, lock=True)
             run = runs.get(run_id, lock=True)
@@ -342,7 +347,7 @@ class RunLedger:
         """
 
         def work(connection: Connection) -> None:
-            run = RunRepository(connection, principal.tenant_id).get(run_id, lock=True)
+            run = RunRepository(connection, principal.tenant_id, principal.hidden).get(run_id, lock=True)
             self._roll_back(connection, run)
 
         await self._database.write(work)
@@ -365,7 +370,7 @@ class RunLedger:
 
         def work(connection: Connection) -> Held:
             now = self._clock()
-            threads = ThreadRepository(connection, tenant)
+            threads = ThreadRepository(connection, tenant, principal.hidden)
             runs = RunRepository(connection, tenant)
             thread = threads.get(thread_id, lock=True)
             holder = thread.claimed(now)
@@ -395,7 +400,8 @@ class RunLedger:
 
         def work(connection: Connection) -> tuple[bool, Run | None]:
             now = self._clock()
-            thread = ThreadRepository(connection, principal.tenant_id).get(thread_id, lock=True)
+            threads = ThreadRepository(connection, principal.tenant_id, principal.hidden)
+            thread = threads.get(thread_id, lock=True)
             holder = thread.claimed(now)
             if holder is not None and holder.user_id != principal.user_id and not principal.may("admin"):
                 raise ThreadClaimed(thread_id, holder.user_id, holder.until)

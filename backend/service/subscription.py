@@ -86,11 +86,16 @@ class SubscriptionService:
         """Make sure that the thread may be read; without `only` one that is yet to be made may be waited for.
 
         Raises:
-            ThreadNotFound: it does not pass `only`, or is not there.
+            ThreadNotFound: it is hidden from who asks, or does not pass `only`, or is not there.
         """
-        if only is not None and not await self._database.read(
-            lambda connection: ThreadHistory(connection, principal.tenant_id, thread_id, only).is_there
-        ):
+        if only is None and not principal.hidden:
+            return
+
+        def refused(connection: Connection) -> bool:
+            history = ThreadHistory(connection, principal.tenant_id, thread_id, only, principal.hidden)
+            return history.is_hidden if only is None else not history.is_there
+
+        if await self._database.read(refused):
             raise ThreadNotFound(thread_id)
 
     async def subscribe(
@@ -129,7 +134,7 @@ class SubscriptionService:
         while True:
             coming = self._log.next_run(tenant, thread_id)
             try:
-                found = await self._page(tenant, thread_id, reached, only)
+                found = await self._page(principal, thread_id, reached, only)
                 for run in found:
                     if view is None or view.run.run_id != run.run_id:
                         view = _Following(run)
@@ -169,7 +174,7 @@ class SubscriptionService:
         tenant = principal.tenant_id
 
         def work(connection: Connection) -> tuple[Run | None, list[Run]]:
-            newest = ThreadHistory(connection, tenant, thread_id, only).newest()
+            newest = ThreadHistory(connection, tenant, thread_id, only, principal.hidden).newest()
             return newest, RunRepository(connection, tenant).after(thread_id, None, limit=PAGE)
 
         newest, unended = await self._database.read(work)
@@ -187,7 +192,7 @@ class SubscriptionService:
         counter = _Counter()
         reached = _BEFORE
         while True:
-            found = await self._page(principal.tenant_id, thread_id, reached, only)
+            found = await self._page(principal, thread_id, reached, only)
             for run in found:
                 if run.run_id > edge.last:
                     return
@@ -212,9 +217,10 @@ class SubscriptionService:
                 if last is not None and batch[-1].cursor >= last:
                     return
 
-    async def _page(self, tenant_id: str, thread_id: UUID, after: UUID, only: Filters) -> list[Run]:
+    async def _page(self, principal: Principal, thread_id: UUID, after: UUID, only: Filters) -> list[Run]:
+        tenant, hidden = principal.tenant_id, principal.hidden
         return await self._database.read(
-            lambda connection: ThreadHistory(connection, tenant_id, thread_id, only).after(after, limit=PAGE)
+            lambda connection: ThreadHistory(connection, tenant, thread_id, only, hidden).after(after, limit=PAGE)
         )
 
     async def _events(self, run: Run, after: Cursor) -> AsyncGenerator[list[Event]]:

@@ -10,7 +10,7 @@ from uuid import UUID
 from langchain_core.messages import BaseMessage
 from sqlalchemy import Connection
 
-from backend.core.error import Conflict, Invalid, ThreadBusy, ThreadExists, ThreadNotFound
+from backend.core.error import Conflict, Forbidden, Invalid, ThreadBusy, ThreadExists, ThreadNotFound
 from backend.core.run.encoder import text_of
 from backend.database.base import Database
 from backend.dto.principal import Principal
@@ -77,7 +77,10 @@ class ThreadService:
 
         Raises:
             ThreadExists: its id is taken.
+            Forbidden: it would be of a graph whose threads the caller does not see.
         """
+        if (metadata or {}).get("graph_id") in principal.hidden:
+            raise Forbidden("Threads of the support desk need the scope tickets:read.")
         now = self._clock()
         rule = ttl or self._default_ttl
         expiry = None if rule is None else rule.since(now)
@@ -86,7 +89,7 @@ class ThreadService:
         )
         try:
             await self._database.write(
-                lambda connection: ThreadRepository(connection, principal.tenant_id).insert(thread)
+                lambda connection: ThreadRepository(connection, principal.tenant_id, principal.hidden).insert(thread)
             )
         except ThreadExists:
             if if_exists == "raise":
@@ -104,7 +107,9 @@ class ThreadService:
             ThreadNotFound: no such thread, or another tenant's.
         """
         return await self._database.read(
-            lambda connection: ThreadRepository(connection, principal.tenant_id).get(thread_id, only=only)
+            lambda connection: ThreadRepository(connection, principal.tenant_id, principal.hidden).get(
+                thread_id, only=only
+            )
         )
 
     async def look(self, principal: Principal, thread_id: UUID, *, only: Filters = None) -> tuple[Thread, ThreadState]:
@@ -114,7 +119,9 @@ class ThreadService:
             ThreadNotFound: no such thread, or another tenant's.
         """
         return await self._database.read(
-            lambda connection: ThreadRepository(connection, principal.tenant_id).look(thread_id, only=only)
+            lambda connection: ThreadRepository(connection, principal.tenant_id, principal.hidden).look(
+                thread_id, only=only
+            )
         )
 
     async def search(
@@ -135,14 +142,14 @@ class ThreadService:
         tenant = principal.tenant_id
         if query.values is None:
             found = await self._database.read(
-                lambda connection: ThreadSearch(connection, tenant).page(
+                lambda connection: ThreadSearch(connection, tenant, principal.hidden).page(
                     query, limit=limit + 1, offset=offset, only=only, state=state
                 )
             )
             return found[:limit], len(found) > limit
         ids = (await self._with_values(principal, query, only, enough=offset + limit + 1))[offset:]
         page = await self._database.read(
-            lambda connection: ThreadSearch(connection, tenant).named(ids[:limit], state=state)
+            lambda connection: ThreadSearch(connection, tenant, principal.hidden).named(ids[:limit], state=state)
         )
         return page, len(ids) > limit
 
@@ -154,7 +161,7 @@ class ThreadService:
         if query.values is not None:
             return len(await self._with_values(principal, query, only))
         return await self._database.read(
-            lambda connection: ThreadSearch(connection, principal.tenant_id).count(query, only=only)
+            lambda connection: ThreadSearch(connection, principal.tenant_id, principal.hidden).count(query, only=only)
         )
 
     async def _with_values(
@@ -163,7 +170,7 @@ class ThreadService:
         """Return the threads whose values contain what is looked for: no index has these, so they are read in pages."""
         tenant = principal.tenant_id
         ids = await self._database.read(
-            lambda connection: ThreadSearch(connection, tenant).ids(query, limit=SCAN + 1, only=only)
+            lambda connection: ThreadSearch(connection, tenant, principal.hidden).ids(query, limit=SCAN + 1, only=only)
         )
         if len(ids) > SCAN:
             raise Invalid(f"A search by values looks at {SCAN} threads at most: add ids, metadata or a status.")
@@ -172,7 +179,7 @@ class ThreadService:
             page = ids[at : at + SCAN_PAGE]
 
             def work(connection: Connection, page: list[UUID] = page) -> set[UUID]:
-                return ThreadSearch(connection, tenant).with_values(page, query.values)
+                return ThreadSearch(connection, tenant, principal.hidden).with_values(page, query.values)
 
             matching = await self._database.read(work)
             found += [each for each in page if each in matching]
@@ -188,7 +195,7 @@ class ThreadService:
         """
 
         def work(connection: Connection) -> Thread:
-            threads = ThreadRepository(connection, principal.tenant_id)
+            threads = ThreadRepository(connection, principal.tenant_id, principal.hidden)
             thread = threads.get(thread_id, lock=True)
             merged = {key: value for key, value in {**thread.metadata, **metadata}.items() if value is not None}
             now = self._clock()
@@ -213,7 +220,7 @@ class ThreadService:
         """
 
         def work(connection: Connection) -> tuple[Thread, ThreadState]:
-            threads = ThreadRepository(connection, principal.tenant_id)
+            threads = ThreadRepository(connection, principal.tenant_id, principal.hidden)
             thread = threads.get(thread_id, lock=True, only=only)
             now = self._clock()
             merged = {**thread.metadata, **metadata} if metadata else None
@@ -241,7 +248,7 @@ class ThreadService:
         saver = self._checkpointer.bound(tenant)
 
         def work(connection: Connection) -> tuple[Thread, ThreadState]:
-            threads = ThreadRepository(connection, tenant)
+            threads = ThreadRepository(connection, tenant, principal.hidden)
             source = threads.find(thread_id, lock=True)
             if source is None or not passes(source.metadata, only):
                 raise Conflict(f"Thread {thread_id} does not exist, so it cannot be copied.")
@@ -280,7 +287,7 @@ class ThreadService:
             await self._stop(principal, wanted, only)
 
         def work(connection: Connection, page: list[UUID]) -> int:
-            threads = ThreadRepository(connection, tenant)
+            threads = ThreadRepository(connection, tenant, principal.hidden)
             pruned = 0
             for thread_id in page:
                 thread = threads.find(thread_id, lock=True)
@@ -314,7 +321,7 @@ class ThreadService:
             await self._stop(principal, [thread_id], only)
 
         def work(connection: Connection) -> None:
-            threads = ThreadRepository(connection, principal.tenant_id)
+            threads = ThreadRepository(connection, principal.tenant_id, principal.hidden)
             # What a run that began just now still wants to write is refused: its row goes with the thread.
             if threads.get(thread_id, lock=True, only=only).status == "busy" and not stop:
                 raise ThreadBusy(thread_id)
@@ -328,7 +335,7 @@ class ThreadService:
             return
         query = ThreadQuery(ids=tuple(thread_ids), status="busy")
         busy = await self._database.read(
-            lambda connection: ThreadSearch(connection, principal.tenant_id).ids(
+            lambda connection: ThreadSearch(connection, principal.tenant_id, principal.hidden).ids(
                 query, limit=len(thread_ids), only=only
             )
         )
@@ -404,7 +411,7 @@ class ThreadService:
         """
 
         def work(connection: Connection) -> Any:
-            threads = ThreadRepository(connection, principal.tenant_id)
+            threads = ThreadRepository(connection, principal.tenant_id, principal.hidden)
             behind = None
             if before is not None:
                 behind = threads.get(before).updated_at, before

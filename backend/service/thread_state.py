@@ -232,7 +232,7 @@ class ThreadStateService:
         reading = self._checkpointer.bound(principal.tenant_id)
 
         def look(connection: Connection) -> tuple[Thread, str | None]:
-            threads = ThreadRepository(connection, principal.tenant_id)
+            threads = ThreadRepository(connection, principal.tenant_id, principal.hidden)
             return threads.get(thread_id, only=only), reading.head_in(connection, thread_id)
 
         thread, head = await self._database.read(look)
@@ -269,7 +269,7 @@ class ThreadStateService:
         waiting = orjson.loads(dumps(waiting_wire(state)))
 
         def work(connection: Connection) -> None:
-            threads = ThreadRepository(connection, principal.tenant_id)
+            threads = ThreadRepository(connection, principal.tenant_id, principal.hidden)
             if threads.get(thread_id, lock=True).status == "busy" or saver.head_in(connection, thread_id) != head:
                 return
             status: ThreadStatus = "interrupted" if state.next else "idle"
@@ -279,7 +279,9 @@ class ThreadStateService:
 
     async def _thread(self, principal: Principal, thread_id: UUID, only: Filters) -> Thread:
         return await self._database.read(
-            lambda connection: ThreadRepository(connection, principal.tenant_id).get(thread_id, only=only)
+            lambda connection: ThreadRepository(connection, principal.tenant_id, principal.hidden).get(
+                thread_id, only=only
+            )
         )
 
     def _use(

@@ -8,12 +8,12 @@ import pytest
 from backend.core.desk.ticket_query import QUERIES, QUERY_CHARS, queries_of
 from backend.core.graph.copilot.node.gate import gate
 from backend.core.retrieval.evidence import Signs
-from backend.core.retrieval.fusion import fuse
+from backend.core.retrieval.fusion import Thresholds, fuse
 from backend.core.retrieval.hybrid_search import NOTHING, Ranking
 from backend.dto.desk import TicketText
 from backend.dto.knowledge import Passage
 
-LEAST = {"same": 0.4, "foreign": 0.6, "foreign messages": 0.6}
+LEAST: Thresholds = {"same": 0.4, "foreign": 0.6, "foreign messages": 0.6}
 
 
 def ticket(title: str, *said: tuple[str, str, bool]) -> TicketText:
@@ -137,5 +137,7 @@ async def test_a_draft_follows_only_tickets_that_are_nearly_as_much_alike_as_the
     assert chosen.update is not None
     assert [one["ticket_id"] for one in chosen.update["documents"]] == ["1", "3"]
     assert [one["ticket_id"] for one in runtime.told] == ["1", "3"]
-    assert (await gate({**state, "similar_enough": False}, runtime)).goto == "refuse"
-    assert (await gate({**state, "similar": []}, runtime)).goto == "refuse"
+    weak: Any = {**state, "similar_enough": False}
+    assert (await gate(weak, runtime)).goto == "refuse"
+    none: Any = {**state, "similar": []}
+    assert (await gate(none, runtime)).goto == "refuse"

@@ -109,7 +109,7 @@ async def office(
         stop=noting("stopped"),
         purge=noting("purged"),
     )
-    webhooks = PlatformWebhookService(database, secrets, clock, on_changed=on_changed)
+    webhooks = PlatformWebhookService(database, secrets, clock, on_changed=on_changed, is_active=_active)
     app = FastAPI()
     app.state.container = SimpleNamespace(setup_service=lambda: setup, platform_webhook_service=lambda: webhooks)
     problem.install(app)
@@ -339,7 +339,7 @@ async def test_secrets_move_to_a_new_key_of_the_server(office: Office, clock: Fa
     after = (await office.rows(InstallationRow))[0]
     assert (after.key_id, after.api_key_hash) == (both.key_id, before.api_key_hash)
     assert await (await renewed.source("alice")).check()
-    webhooks = PlatformWebhookService(office.database, InstallationSecrets(both), clock, on_changed=_nothing)
+    webhooks = PlatformWebhookService(office.database, InstallationSecrets(both), clock, on_changed=_nothing, is_active=_active)
     assert await webhooks.take("alice", "freshdesk", made["webhook"]["secret"], b'{"ticket_id": 5}') == ("5",)
 
     moved = update(table_of(InstallationRow)).values(tenant_id="mallory", domain="m.freshdesk.com")
@@ -518,7 +518,7 @@ async def test_a_webhook_that_comes_again_is_known_by_when_its_ticket_changed(of
     clock.advance(8 * 86_400)
     assert await send(**{**exact, "ticket_id": 8}) == "accepted"
     secrets = InstallationSecrets(office.box)
-    await PlatformWebhookService(office.database, secrets, clock, on_changed=_nothing).sweep()
+    await PlatformWebhookService(office.database, secrets, clock, on_changed=_nothing, is_active=_active).sweep()
     assert len(await office.rows(PlatformEventRow)) == 1
 
 

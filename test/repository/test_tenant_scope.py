@@ -139,6 +139,7 @@ def drive_tickets(connection: Connection) -> set[str]:
     r.statistics("freshdesk")
     r.statuses()
     r.unprocessed(5)
+    r.unsummarized(5, (NOW, kept.id), rules="rules")
     r.mark_processed([(kept.id, kept.content_hash)])
     r.set_summary(kept.id, {"problem": "x"}, kept.content_hash)
     r.delete(kept.id)

@@ -12,10 +12,12 @@ from sqlalchemy import func, select
 from backend.core.error import Invalid, TicketNotFound, VersionConflict
 from backend.database.base import Database
 from backend.database.model import ArticleRow, ConversationRow, IntegratedObjectRow, TicketRow, table_of
+from backend.dto.tenant import Limits, Tenant
 from backend.dto.ticket import ArticleData, AttachmentData, ConversationData, TicketData, TicketFilter
 from backend.repository.article import ArticleRepository
 from backend.repository.conversation import ConversationRepository
 from backend.repository.integrated_object import IntegratedObjectRepository
+from backend.repository.tenant import AllTenants, TenantRepository
 from backend.repository.ticket import TicketRepository
 from backend.repository.upsert import upsert
 from test.engine_fixture import of_everyone
@@ -638,3 +640,53 @@ async def test_articles_are_put_listed_by_audience_and_kept_only_as_long_as_they
     assert await do(lambda r: r.count()) == 2
     assert await do(lambda r: r.count(), "beta") == 4
     assert await Rows(database).count(ArticleRow) == 2
+
+
+async def test_what_no_language_model_has_summarised_is_found_page_by_page(rows: Rows) -> None:
+    await rows.put(*(make_ticket(number) for number in range(1, 8)))
+    tickets = {number: await rows.find(str(number)) for number in range(1, 8)}
+    await rows.do(lambda r: r.mark_processed([(one.id, one.content_hash) for n, one in tickets.items() if n != 7]))
+
+    def write(r: TicketRepository) -> None:
+        r.set_summary(tickets[1].id, {"model": "gpt"}, tickets[1].content_hash)
+        r.set_summary(tickets[2].id, {"model": "rules"}, tickets[2].content_hash)
+        r.set_summary(tickets[3].id, {"model": "gpt"}, tickets[3].content_hash)
+
+    await rows.do(write)
+    await rows.talk("3", make_message())  # what was summarised is not what it is now
+    changed = await rows.find("3")
+    await rows.do(lambda r: r.mark_processed([(changed.id, changed.content_hash)]))
+    await rows.do(lambda r: r.remove("freshdesk", ["5"], now=LATER, spam=True))
+
+    found, place = [], None
+    for _ in range(5):
+        some, place = await rows.do(lambda r, place=place: r.unsummarized(2, place, rules="rules"))
+        found += [one.id for one in some]
+        if place is None:
+            break
+    assert place is None
+    assert found == [tickets[number].id for number in (6, 4, 3, 2)]
+
+
+@pytest.mark.parametrize("status", ["active", "suspended"])
+async def test_tenants_are_found_by_what_they_chose(database: Database, status: Any) -> None:
+    def put(connection: Any) -> None:
+        for name, settings in (("alpha", {"summaries": "all"}), ("beta", {"summaries": "on_demand"}), ("gamma", {})):
+            made = Tenant(
+                tenant_id=name,
+                name=name,
+                status=status,
+                plan="",
+                limits=Limits(),
+                platform=None,
+                domain=None,
+                settings=settings,
+                version=1,
+                created_at=NOW,
+                updated_at=NOW,
+            )
+            TenantRepository(connection, name).insert(made)
+
+    await database.write(put)
+    found = await database.read(lambda c: AllTenants(c).that_chose("summaries", "all"))
+    assert list(found) == (["alpha"] if status == "active" else [])

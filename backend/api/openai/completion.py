@@ -2,12 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
 import orjson
+from loguru import logger
 
+from backend.core.error import DomainError, Forbidden, Unauthorized
+from backend.core.problem import problem
 from backend.dto.event import Event
 from backend.schema.openai import (
     AnswerMessage,
@@ -20,6 +23,8 @@ from backend.schema.openai import (
 )
 
 HEARTBEAT_SECONDS = 5.0
+RECHECK_SECONDS = 25.0
+"""Between two looks at whether what the client came in with still opens."""
 _DONE = b"data: [DONE]\n\n"
 _HEARTBEAT = b": still there\n\n"
 _NOT_HERE = {
@@ -143,11 +148,27 @@ class Completion:
         return _sse(chunk)
 
 
-async def follow(completion: Completion, events: Beats) -> AsyncIterator[bytes]:
-    """Yield the stream of an answer; it ends with `[DONE]`, or with an error that clients raise."""
+async def follow(
+    completion: Completion, events: Beats, check: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[bytes]:
+    """Yield the stream of an answer; it ends with `[DONE]`, or with an error that clients raise.
+
+    `check` is asked now and then whether the client would still be let in; Unauthorized or Forbidden ends the stream.
+    """
     opened = False
+    loop = asyncio.get_running_loop()
+    checked = loop.time()
     async with aclosing(events) as batches:
         async for batch in batches:
+            if check is not None and loop.time() - checked >= RECHECK_SECONDS:
+                checked = loop.time()
+                try:
+                    await check()
+                except (Unauthorized, Forbidden) as error:
+                    yield _sse(openai_error(problem(error))[1])
+                    return
+                except DomainError:  # it cannot be found out now
+                    logger.warning("whether a stream may go on could not be found out")
             if batch is None:
                 yield _HEARTBEAT
                 continue

@@ -6,6 +6,7 @@ Failures are written as OpenAI writes them: `middleware/openai_error.py`.
 import asyncio
 from collections.abc import Coroutine
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -67,7 +68,9 @@ async def create_chat_completion(
             completion.feed(event)
             await events.aclose()
             return _answer(completion)
-    stream = follow(completion, _again(begun, events))
+    recheck = request.scope.get("state", {}).get("recheck")
+    check = None if recheck is None else partial(recheck, request.scope)
+    stream = follow(completion, _again(begun, events), check)
     return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 

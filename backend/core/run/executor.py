@@ -38,7 +38,7 @@ from backend.core.run.run_context import context_for
 from backend.core.run.wire import dumps, error_data
 from backend.core.user import User
 from backend.dto.agent import AgentInfo
-from backend.dto.principal import Principal
+from backend.dto.principal import SCOPES, Principal
 from backend.dto.run import Run, RunRequest
 from backend.dto.thread import ThreadStatus
 from backend.dto.usage import Usage
@@ -408,6 +408,7 @@ def _principal(run: Run) -> Principal:
         run.user_id,
         user=configurable.get("langgraph_auth_user"),
         permissions=tuple(configurable.get("langgraph_auth_permissions") or ()),
+        scopes=SCOPES if run.request.scopes is None else frozenset(run.request.scopes),
     )
 
 
