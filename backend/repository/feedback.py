@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Table, bindparam, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, Table, bindparam, delete, exists, func, select, update
 
 from backend.database.model import FeedbackRow, TicketRow, WrittenNoteRow, table_of
 from backend.dto.desk import Feedback
@@ -122,7 +122,7 @@ class NoteRepository(Scoped):
 def _of(table: Table, tenant_id: str, platform: str | None, ticket_ids: Sequence[str] | None) -> Sequence[Any]:
     where = [table.c.tenant_id == tenant_id]
     if platform is not None:
-        unnamed = table.c.platform.is_(None)
+        unnamed: ColumnElement[bool] = table.c.platform.is_(None)
         if ticket_ids is None:
             same = (_tickets.c.tenant_id == tenant_id) & (_tickets.c.ticket_id == table.c.ticket_id)
             unnamed &= table.c.ticket_id.is_not(None) & ~exists().where(same)

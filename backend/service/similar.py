@@ -94,7 +94,8 @@ class SimilarService:
             for ticket in kept.values()
             if not is_hidden(ticket)
         ]
-        found.sort(key=lambda one: (-one.score, -one.relevance, one.ticket))
+        # By what `score` is before it is cut at 1: else the best of those that say the very same would be any.
+        found.sort(key=lambda one: (-one.relevance - sum(one.boosts.values()), -one.relevance, one.ticket))
         return SimilarTickets(tuple(found[:limit]), ranking.evidence, ranking.enough)
 
     async def _answers(self, tenant_id: str, tickets: Sequence[UUID]) -> dict[UUID, str]:

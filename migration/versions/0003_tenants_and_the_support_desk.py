@@ -133,7 +133,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "feedback_id", name=op.f("pk_feedback")),
     )
     with op.batch_alter_table("feedback", schema=None) as batch_op:
-        batch_op.create_index("ix_feedback_ticket", ["tenant_id", "platform", "ticket_id"], unique=False)
+        batch_op.create_index("ix_feedback_recent", ["tenant_id", "created_at", "feedback_id"], unique=False)
+        batch_op.create_index("ix_feedback_ticket", ["tenant_id", "ticket_id"], unique=False)
 
     op.create_table(
         "graph_entities",
@@ -330,15 +331,21 @@ def upgrade() -> None:
         sa.UniqueConstraint("tenant_id", "platform", "ticket_id", name=op.f("uq_tickets_tenant_id_platform_ticket_id")),
     )
     with op.batch_alter_table("tickets", schema=None) as batch_op:
-        for name, column in (("ix_tickets_assignee", "assignee_email"), ("ix_tickets_requester", "requester_email")):
-            batch_op.create_index(
-                name,
-                [
-                    *("tenant_id", column, "deleted", "spam", "platform_updated_at", "id", "status", "priority"),
-                    "is_processed",
-                ],
-                unique=False,
-            )
+        batch_op.create_index(
+            "ix_tickets_assignee",
+            [
+                "tenant_id",
+                "assignee_email",
+                "deleted",
+                "spam",
+                "platform_updated_at",
+                "id",
+                "status",
+                "priority",
+                "is_processed",
+            ],
+            unique=False,
+        )
         batch_op.create_index(
             "ix_tickets_cut",
             ["tenant_id"],
@@ -350,8 +357,33 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_tickets_recent",
             [
-                *("tenant_id", "platform_updated_at", "id", "deleted", "spam", "status", "priority", "is_processed"),
-                *("platform", "assignee_email", "requester_email", "lookup"),
+                "tenant_id",
+                "platform_updated_at",
+                "id",
+                "deleted",
+                "spam",
+                "status",
+                "priority",
+                "is_processed",
+                "platform",
+                "assignee_email",
+                "requester_email",
+                "lookup",
+            ],
+            unique=False,
+        )
+        batch_op.create_index(
+            "ix_tickets_requester",
+            [
+                "tenant_id",
+                "requester_email",
+                "deleted",
+                "spam",
+                "platform_updated_at",
+                "id",
+                "status",
+                "priority",
+                "is_processed",
             ],
             unique=False,
         )
@@ -521,6 +553,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("tenant_id", "job_id", "original_id", name=op.f("pk_sync_seen")),
     )
+    with op.batch_alter_table("documents", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("corpus", sa.String(length=16), server_default="knowledge", nullable=False))
+
     with op.batch_alter_table("threads", schema=None) as batch_op:
         batch_op.add_column(sa.Column("claimed_by", sa.String(length=255), nullable=True))
         batch_op.add_column(sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True))
@@ -532,9 +567,6 @@ def upgrade() -> None:
             postgresql_where=sa.text("claimed_until IS NOT NULL"),
         )
 
-    with op.batch_alter_table("documents", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("corpus", sa.String(length=16), server_default="knowledge", nullable=False))
-
     with op.batch_alter_table("usage", schema=None) as batch_op:
         batch_op.add_column(sa.Column("agent", sa.String(length=255), nullable=True))
         batch_op.create_index("ix_usage_user_time", ["tenant_id", "user_id", "created_at"], unique=False)
@@ -544,17 +576,22 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     row_level_security.disable(op)
+
     with op.batch_alter_table("usage", schema=None) as batch_op:
         batch_op.drop_index("ix_usage_user_time")
         batch_op.drop_column("agent")
 
-    with op.batch_alter_table("documents", schema=None) as batch_op:
-        batch_op.drop_column("corpus")
-
     with op.batch_alter_table("threads", schema=None) as batch_op:
-        batch_op.drop_index("ix_threads_claimed")
+        batch_op.drop_index(
+            "ix_threads_claimed",
+            sqlite_where=sa.text("claimed_until IS NOT NULL"),
+            postgresql_where=sa.text("claimed_until IS NOT NULL"),
+        )
         batch_op.drop_column("claimed_until")
         batch_op.drop_column("claimed_by")
+
+    with op.batch_alter_table("documents", schema=None) as batch_op:
+        batch_op.drop_column("corpus")
 
     op.drop_table("sync_seen")
     op.drop_table("sync_issues")
@@ -577,10 +614,12 @@ def downgrade() -> None:
     op.drop_table("users")
     with op.batch_alter_table("tickets", schema=None) as batch_op:
         batch_op.drop_index("ix_tickets_statistics")
+        batch_op.drop_index("ix_tickets_requester")
         batch_op.drop_index("ix_tickets_recent")
         batch_op.drop_index("ix_tickets_processed")
-        batch_op.drop_index("ix_tickets_cut")
-        batch_op.drop_index("ix_tickets_requester")
+        batch_op.drop_index(
+            "ix_tickets_cut", sqlite_where=sa.text("lookup_cut"), postgresql_where=sa.text("lookup_cut")
+        )
         batch_op.drop_index("ix_tickets_assignee")
 
     op.drop_table("tickets")
@@ -615,6 +654,7 @@ def downgrade() -> None:
     op.drop_table("graph_entities")
     with op.batch_alter_table("feedback", schema=None) as batch_op:
         batch_op.drop_index("ix_feedback_ticket")
+        batch_op.drop_index("ix_feedback_recent")
 
     op.drop_table("feedback")
     op.drop_table("audit_log")

@@ -34,7 +34,7 @@ from backend.service.thread import ThreadService
 from backend.util.containment import contains, passes
 from backend.util.metadata_term import LINES, OVERFLOW, lines_of, wanted_lines
 from test.agent_fixture import Gate, held, new_thread
-from test.engine_fixture import ALICE, MALLORY, FakeClock
+from test.engine_fixture import ALICE, MALLORY, FakeClock, of_everyone
 
 Change = Callable[[ThreadRepository], None]
 
@@ -79,9 +79,8 @@ class World:
         return [thread.thread_id for thread, _ in page]
 
     async def lines(self) -> int:
-        return await self.database.read(
-            lambda connection: connection.execute(select(func.count()).select_from(ThreadMetadataRow)).scalar_one()
-        )
+        count = select(func.count()).select_from(ThreadMetadataRow)
+        return await self.database.read(of_everyone(lambda connection: connection.execute(count).scalar_one()))
 
 
 @pytest.fixture

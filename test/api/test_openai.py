@@ -17,7 +17,7 @@ from backend.api import problem
 from backend.api.openai import completion
 from backend.api.openai.router import router
 from backend.config.setting import Settings
-from backend.core.error import Unauthorized
+from backend.core.error import DomainError, Forbidden, Unauthorized, Unavailable
 from backend.dto.agent import AgentInfo
 from backend.dto.event import Cursor, Event
 from backend.dto.principal import Principal
@@ -25,6 +25,7 @@ from backend.dto.run import RunRequest
 from backend.middleware.limit import BodyLimitMiddleware
 from backend.middleware.openai_error import OpenAIErrorMiddleware
 from backend.middleware.reply import refuse
+from backend.schema.openai import ChatCompletionRequest
 from test.server import free_port
 
 TOKEN = "right"
@@ -201,6 +202,42 @@ async def test_tokens_arrive_while_the_run_goes_on_and_silence_is_filled(
         runs.hold.set()
         rest = [chunk.choices[0].delta.content async for chunk in stream]
     assert rest[:2] == ["5일부터", " [1]"]
+
+
+@pytest.mark.parametrize("refusal", [Unauthorized("Invalid access token"), Forbidden("This tenant is suspended.")])
+async def test_the_stream_of_who_would_not_be_let_in_any_more_ends(
+    runs: FakeRuns, refusal: DomainError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "RECHECK_SECONDS", 0.01)
+    runs.hold.clear()
+
+    async def check() -> None:
+        raise refusal
+
+    asked = ChatCompletionRequest.model_validate({"messages": ASK, "stream": True})
+    events = completion.with_heartbeats(runs.stateless(Principal("t", "u"), RunRequest(agent="answer")), 0.02)
+    async with asyncio.timeout(5):
+        said = b"".join([part async for part in completion.follow(completion.Completion(asked), events, check)])
+    assert refusal.detail.encode() in said
+    assert b"[DONE]" not in said
+    assert runs.closed.is_set()
+
+
+async def test_a_stream_goes_on_while_that_cannot_be_found_out(runs: FakeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "RECHECK_SECONDS", 0.0)
+    checks = 0
+
+    async def check() -> None:
+        nonlocal checks
+        checks += 1
+        raise Unavailable("The database does not answer.")
+
+    asked = ChatCompletionRequest.model_validate({"messages": ASK, "stream": True})
+    events = completion.with_heartbeats(runs.stateless(Principal("t", "u"), RunRequest(agent="answer")))
+    async with asyncio.timeout(5):
+        said = b"".join([part async for part in completion.follow(completion.Completion(asked), events, check)])
+    assert said.endswith(b"data: [DONE]\n\n")
+    assert checks > 0
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -339,8 +339,19 @@ async def test_secrets_move_to_a_new_key_of_the_server(office: Office, clock: Fa
     after = (await office.rows(InstallationRow))[0]
     assert (after.key_id, after.api_key_hash) == (both.key_id, before.api_key_hash)
     assert await (await renewed.source("alice")).check()
-    webhooks = PlatformWebhookService(office.database, InstallationSecrets(both), clock, on_changed=_nothing, is_active=_active)
+    webhooks = PlatformWebhookService(
+        office.database, InstallationSecrets(both), clock, on_changed=_nothing, is_active=_active
+    )
     assert await webhooks.take("alice", "freshdesk", made["webhook"]["secret"], b'{"ticket_id": 5}') == ("5",)
+
+    async def suspended(tenant_id: str) -> bool:
+        return tenant_id != "alice"
+
+    webhooks = PlatformWebhookService(
+        office.database, InstallationSecrets(both), clock, on_changed=_refused, is_active=suspended
+    )
+    with pytest.raises(Unauthorized, match="secret is wrong"):
+        await webhooks.take("alice", "freshdesk", made["webhook"]["secret"], b'{"ticket_id": 5}')
 
     moved = update(table_of(InstallationRow)).values(tenant_id="mallory", domain="m.freshdesk.com")
     await office.database.write(of_everyone(lambda connection: connection.execute(moved).rowcount))
@@ -350,6 +361,14 @@ async def test_secrets_move_to_a_new_key_of_the_server(office: Office, clock: Fa
 
 async def _nothing(*_: Any) -> None:
     return None
+
+
+async def _active(_: str) -> bool:
+    return True
+
+
+async def _refused(*_: Any) -> None:
+    raise AssertionError("the webhook of a suspended tenant was followed")
 
 
 @on_both

@@ -117,7 +117,7 @@ def test_a_name_of_another_package_is_refused(tmp_path, name):
 
 
 async def test_a_node_is_refused_where_it_has_no_place(tmp_path, registry):
-    with pytest.raises(AgentNotFound, match=r"no agent 'anser'\. There are: answer, example"):
+    with pytest.raises(AgentNotFound, match=r"no agent 'anser'\. There are: answer, copilot, example, summary"):
         new_node("mine", "anser", tmp_path, registry=registry)
     with pytest.raises(Invalid, match="already has a node 'retrieve'"):
         new_node("retrieve", "answer", tmp_path, registry=registry)

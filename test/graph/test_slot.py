@@ -160,7 +160,7 @@ ANSWER_STATE = "messages, query, documents, evidence, enough, answer, citations,
         ),
         (
             {"place": "AFTER = 'gate'", "agent": "anser"},
-            "extension/mine.py: AGENT is 'anser'; the agents that take nodes are answer, example.",
+            "extension/mine.py: AGENT is 'anser'; the agents that take nodes are answer, copilot, example, summary.",
         ),
         (
             {"place": ""},
@@ -258,7 +258,7 @@ async def test_a_file_that_cannot_be_imported_is_named_with_its_line(folder):
 async def test_a_file_without_an_agent_is_told_which_there_are(folder):
     (folder / "mine.py").write_text("AFTER = 'gate'\nasync def mine(state): ...\n", encoding="utf-8")
     assert await refusal(folder) == (
-        "extension/mine.py: does not say its AGENT; the agents that take nodes are answer, example."
+        "extension/mine.py: does not say its AGENT; the agents that take nodes are answer, copilot, example, summary."
     )
 
 

@@ -82,13 +82,15 @@ def test_no_route_knows_a_thread_or_run_of_the_desk(
 
 def test_no_search_and_no_list_has_them(alices_desk: Desk, chatter: httpx.Client, colleague: httpx.Client) -> None:
     thread_id = alices_desk.draft_thread_id
-    status = colleague.get(f"/threads/{thread_id}").json()["status"]
+    thread = colleague.get(f"/threads/{thread_id}").json()
+    status = thread["status"]
+    name, value = next((name, value) for name, value in thread["values"].items() if value and isinstance(value, str))
     questions: list[dict[str, Any]] = [
         {},
         {"ids": [thread_id]},
         {"status": status},
-        {"metadata": {"graph_id": "copilot"}},
-        {"values": {"ticket_id": alices_desk.ticket_id}},
+        {"metadata": thread["metadata"]},
+        {"values": {name: value}},
         {"ids": [thread_id], "status": status},
     ]
     own = chatter.post("/threads", json={"metadata": {"graph_id": "echo"}}).json()["thread_id"]

@@ -1,12 +1,15 @@
 """What was collected from a platform goes with what was made of it, and nothing else (000-57)."""
 
+from dataclasses import replace
 from typing import Any
 
 from backend.database.base import Database
 from backend.dto.knowledge_graph import Entity, EntityKey, Relation
+from backend.dto.ticket import TicketData
 from backend.repository.feedback import FeedbackRepository, NoteRepository
 from backend.repository.installation import AllInstallations, PlatformEventRepository
 from backend.repository.knowledge_graph import KnowledgeGraphRepository
+from backend.repository.ticket import TicketRepository
 from backend.service import platform_removal
 from backend.service.platform_removal import PlatformRemoval
 from test.freshdesk.test_removal import Parts
@@ -76,3 +79,26 @@ async def test_webhooks_are_remembered_for_a_while_only(database: Database) -> N
         return removed
 
     assert await database.write(work) == [3, 2, 0]
+
+
+async def test_feedback_of_no_platform_goes_with_the_ticket_that_it_names_and_not_else(database: Database) -> None:
+    given = [
+        replace(_feedback("alice", "1"), platform=None, comment="of a ticket that is gone"),
+        replace(_feedback("alice", "kept-1"), platform=None, comment="of another desk's ticket"),
+        replace(_feedback("alice", "1"), platform=None, ticket_id=None, comment="of no ticket"),
+        replace(_feedback("alice", "1"), platform="api", comment="of another platform"),
+    ]
+
+    def work(connection: Any) -> list[str | None]:
+        ticket = TicketData(
+            platform="api", ticket_id="kept-1", title="Kept", description="", status=2, status_name="Open", priority=1
+        )
+        TicketRepository(connection, "alice").put("api", [ticket], NOW)
+        every = FeedbackRepository(connection, "alice")
+        for feedback in given:
+            every.add(feedback)
+        every.purge("freshdesk")
+        return [one.comment for one in every.list(limit=9)]
+
+    left = await database.write(work)
+    assert set(left) == {"of another desk's ticket", "of no ticket", "of another platform"}

@@ -25,7 +25,9 @@ from backend.core.error import (
     ThreadNotFound,
     UnsupportedModel,
 )
+from backend.core.run import executor
 from backend.dto.event import Cursor, Event
+from backend.dto.principal import OPERATE, SCOPES
 from backend.dto.run import MultitaskStrategy, Run
 from test.engine_fixture import (
     ALICE,
@@ -438,3 +440,29 @@ async def test_runs_that_are_no_longer_kept_do_not_end_the_watching(lite: Engine
     last = (await lite.events(young))[-1].cursor
     seen = await watch(lite, thread, (young.run_id, Cursor(last.attempt, last.seq - 1)), 1)
     assert [event.name for _, event in seen] == ["done"]
+
+
+async def test_a_run_keeps_what_its_caller_may_where_that_is_not_all(engine: Engine) -> None:
+    narrow = replace(ALICE, scopes=frozenset({"chat", "knowledge:read"}))
+    mine = await engine.runs.start(narrow, request("echo", "one"), thread_id=None)
+    whole = await engine.runs.start(ALICE, request("echo", "one"), thread_id=None)
+    operator = replace(ALICE, scopes=SCOPES | {OPERATE})
+    highest = await engine.runs.start(operator, request("echo", "one"), thread_id=None)
+    kept = [(await engine.runs.get(ALICE, run.run_id)) for run in (mine, whole, highest)]
+    assert [run.request.scopes for run in kept] == [["chat", "knowledge:read"], None, None]
+    assert [executor._principal(run).scopes for run in kept] == [narrow.scopes, SCOPES, SCOPES]
+    for run in kept:
+        await engine.end(run)
+
+
+async def test_who_answers_a_run_lends_it_what_they_may(engine: Engine, agents: Agents) -> None:
+    async def ask(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(str(interrupt("?")))]}
+
+    agents.graphs["asking"] = graph_of(ask)
+    run = await engine.ask("asking", "one")
+    await engine.end(run)
+    narrow = replace(ALICE, scopes=frozenset({"chat"}))
+    again = await engine.runs.resume(narrow, run.run_id, "yes")
+    await engine.end(again)
+    assert again.request.scopes == ["chat"]
