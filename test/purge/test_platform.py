@@ -90,9 +90,7 @@ async def test_feedback_of_no_platform_goes_with_the_ticket_that_it_names_and_no
     ]
 
     def work(connection: Any) -> list[str | None]:
-        ticket = TicketData(
-            platform="api", ticket_id="kept-1", title="Kept", description="", status=2, status_name="Open", priority=1
-        )
+        ticket = TicketData(ticket_id="kept-1", title="Kept", description="", status=2, status_name="Open", priority=1)
         TicketRepository(connection, "alice").put("api", [ticket], NOW)
         every = FeedbackRepository(connection, "alice")
         for feedback in given:
