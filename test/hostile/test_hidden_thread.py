@@ -167,6 +167,25 @@ def test_who_works_at_the_desk_sees_it_all(alices_desk: Desk, colleague: httpx.C
     assert SECRET in colleague.get(f"/threads/{thread_id}/state").text
 
 
+def test_who_follows_a_thread_is_told_no_more_once_it_is_the_desks(
+    alices_desk: Desk, chatter: httpx.Client, colleague: httpx.Client
+) -> None:
+    thread_id = chatter.post("/threads", json={}).json()["thread_id"]
+    asked = {"stream_modes": ["run_modes", "lifecycle", "state_update"]}
+    try:
+        with chatter.stream("GET", f"/threads/{thread_id}/stream", params=asked) as stream:
+            assert stream.status_code == 200
+            run = {"assistant_id": "copilot", "input": {"ticket_id": alices_desk.ticket_id}}
+            assert colleague.post(f"/threads/{thread_id}/runs/wait", json=run).status_code == 200
+            said = {"values": {"messages": [{"role": "user", "content": f"About {SECRET}."}]}, "as_node": "__start__"}
+            assert colleague.post(f"/threads/{thread_id}/state", json=said).status_code == 200
+            told = "".join(stream.iter_text())
+        assert SECRET not in told
+        assert "event: error" in told
+    finally:
+        assert colleague.delete(f"/threads/{thread_id}").status_code == 204
+
+
 async def test_no_socket_knows_them(target: Target, alices_desk: Desk) -> None:
     thread_id, run_id = alices_desk.draft_thread_id, alices_desk.draft_run_id
     calls: dict[str, dict[str, Any]] = {

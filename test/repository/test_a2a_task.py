@@ -114,3 +114,17 @@ async def test_others_tasks_are_not_there(database: Database) -> None:
     ):
         with pytest.raises(RunNotFound):
             await get(database, thread_id, run_id, tenant_id)
+
+
+async def test_the_tasks_of_hidden_graphs_are_not_there(database: Database) -> None:
+    thread = make_thread()
+    run = make_run(thread, begins("a"))
+    await put(database, thread, run)
+
+    def hidden(connection: Any) -> A2ATaskRepository:
+        return A2ATaskRepository(connection, "alpha", None, ("echo",))
+
+    assert len(await find(database)) == 1
+    assert await database.read(lambda c: hidden(c).find(AGENT, None)) == []
+    with pytest.raises(RunNotFound):
+        await database.read(lambda c: hidden(c).get(thread.thread_id, run.run_id, AGENT))

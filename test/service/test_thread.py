@@ -1,14 +1,15 @@
 """Threads: whose they are, what is found, what goes with them."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from backend.core.error import ThreadBusy, ThreadExists, ThreadNotFound
-from backend.dto.thread import Thread
-from test.engine_fixture import ALICE, MALLORY, Engine, Gate, graph_of
+from backend.core.error import Conflict, Forbidden, RunNotFound, ThreadBusy, ThreadExists, ThreadNotFound
+from backend.dto.thread import Thread, ThreadQuery
+from test.engine_fixture import ALICE, MALLORY, Agents, Engine, Gate, echo, graph_of, request
 
 
 async def test_a_thread_comes_back_as_it_was_made(engine: Engine):
@@ -41,6 +42,49 @@ async def test_another_tenants_thread_is_not_found(engine: Engine):
             await call
     assert await engine.threads.list(MALLORY) == []
     assert await engine.said(run.thread_id) == ["secret", "echo secret"]
+
+
+async def test_threads_of_the_desk_are_not_there_for_who_may_only_chat(engine: Engine, agents: Agents):
+    chatter = replace(ALICE, scopes=frozenset({"chat"}))
+    agents.graphs["copilot"] = graph_of(echo)
+    run = await engine.ask("copilot", "secret")
+    await engine.end(run)
+    hidden = run.thread_id
+    named = (await engine.threads.create(ALICE, metadata={"graph_id": "summary"})).thread_id
+    copy = (await engine.threads.copy(ALICE, hidden, metadata={"graph_id": "echo"}))[0].thread_id
+    shown = (await engine.threads.create(ALICE)).thread_id
+    for query in (
+        ThreadQuery(),
+        ThreadQuery(status="idle"),
+        ThreadQuery(ids=(hidden, named, copy, shown)),
+        ThreadQuery(metadata={"graph_id": "echo"}),
+        ThreadQuery(values={"messages": []}),
+    ):
+        wanted, _ = await engine.threads.search(ALICE, query, limit=10)
+        assert {hidden, named, copy} & {thread.thread_id for thread, _ in wanted}
+        found, more = await engine.threads.search(chatter, query, limit=1)
+        assert {thread.thread_id for thread, _ in found} <= {shown}
+        assert not more
+        assert await engine.threads.count(chatter, query) == len(found)
+    assert [thread.thread_id for thread in await engine.threads.list(chatter)] == [shown]
+    for thread_id in (hidden, named, copy):
+        for call in (
+            engine.threads.get(chatter, thread_id),
+            engine.threads.look(chatter, thread_id),
+            engine.threads.delete(chatter, thread_id, stop=True),
+            engine.threads.change(chatter, thread_id, metadata={"graph_id": "echo"}),
+            engine.runs.start(chatter, request("echo", "mine"), thread_id=thread_id),
+        ):
+            with pytest.raises(ThreadNotFound):
+                await call
+        assert await engine.threads.prune(chatter, [thread_id], "delete") == 0
+        assert (await engine.threads.get(ALICE, thread_id)).thread_id == thread_id
+    with pytest.raises(RunNotFound):
+        await engine.runs.get(chatter, run.run_id)
+    with pytest.raises(Conflict, match="support desk"):
+        await engine.ask("echo", "mine", hidden)
+    with pytest.raises(Forbidden):
+        await engine.threads.create(chatter, metadata={"graph_id": "copilot"})
 
 
 async def test_metadata_is_merged_and_none_takes_a_key_out(engine: Engine):
