@@ -447,10 +447,13 @@ def test_another_tenants_thread_in_a_body_is_not_found(alices: Possessions, mall
 
 
 def test_lists_counts_and_searches_show_nothing_of_another_tenant(alices: Possessions, mallory: httpx.Client) -> None:
-    for (method, template), body in BODIES.items():
+    for (method, template), given in BODIES.items():
+        body = given
         if method == "WEBSOCKET" or [kind for kind in kinds_of(template) if kind not in SHARED]:
             continue
         path = template.format(**SHARED)
+        if (method, template) == ("PATCH", "/api/v1/tenant"):  # other tests of this server have changed it before
+            body = {"json": {**body["json"], "version": mallory.get(path).json()["version"]}}
         answer = mallory.request(method, path, **body)
         assert answer.status_code < 300 or answer.status_code == NEVER_DONE.get((method, template)), (path, answer.text)
         shown = orjson.dumps(_without_the_question(answer.json())).decode() if _is_json(answer) else answer.text
