@@ -9,12 +9,19 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+MAX_HEADERS = 64 * 1024
+"""Bytes of all header fields of a request together."""
 _SWITCHING = b"HTTP/1.1 1"
 """The handshake of a WebSocket, which nothing of the answer follows."""
 
 
 class HeadWithBody(HttpToolsProtocol):
-    """Give it to uvicorn as its `http`."""
+    """Give it to uvicorn as its `http`. A request whose headers are larger than `MAX_HEADERS` is refused (400)."""
+
+    def on_headers_complete(self) -> None:
+        if sum([len(name) + len(value) for name, value in self.headers]) > MAX_HEADERS:
+            raise ValueError("The headers are too large.")  # the parser's error, which uvicorn answers
+        super().on_headers_complete()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, _HeadHolder(cast(asyncio.Transport, transport))))
