@@ -153,7 +153,7 @@ class RunService:
         )
 
     async def find(self, principal: Principal, run_id: UUID) -> Run:
-        """Return a run as `get` does; also one that is kept nowhere and lives here, or did a moment ago.
+        """Return a run as `get` does; also one that lives here, or did a moment ago, and of which nothing is kept.
 
         Raises:
             RunNotFound: no such run, or another tenant's.
@@ -189,8 +189,9 @@ class RunService:
             lambda connection: ThreadRepository(connection, principal.tenant_id).find(run.thread_id)
         )
         channel = self._log.find(principal.tenant_id, run.run_id)
-        if thread is None and channel is not None and channel.run is run and run.user_id == principal.user_id:
-            return  # it has no thread, and is the caller's own
+        passing = thread is None and channel is not None and channel.run is not None
+        if passing and run.user_id == principal.user_id:
+            return  # it has no thread, or none any more, and is the caller's own
         if thread is None or not passes(thread.metadata, only):
             raise RunNotFound(run.run_id)
 

@@ -393,6 +393,8 @@ class RunWorker:
             outcome, data = _shown(replace(failure(run, error), usage=outcome.usage))
         events = channel.seal(outcome.last_event, data)
         kept = events if run.request.kept else ()
+        if run.request.temporary:
+            channel.run = run  # its row goes with its end; those who come back to it still find it here
         saved = await saver.close()
         try:
             following = await self._insist(lambda: self._ledger.finish(run, outcome, kept, saved))

@@ -94,7 +94,7 @@ class Channel:
         """Whether the attempt may say no more: it has ended, or was abandoned."""
         self.closed = False
         self.run: Run | None = None
-        """The run itself, where no row tells of it."""
+        """The run itself, where no row tells of it, or none will."""
         self.body: bytes | None = None
         """What those are told who wait for the end alone; there when the run has ended in this process."""
         self.complete = log is None
