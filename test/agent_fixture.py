@@ -37,9 +37,9 @@ GRAPHS = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 """The namespace of the default assistants' ids."""
 Sdk = Any
 """The official client. Its own types say of most answers only that they are a list or a dictionary, or None."""
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 20
-WAIT_SECONDS = 15
+WAIT_SECONDS = 45
 """The most that a test waits for anything."""
 
 

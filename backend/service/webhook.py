@@ -133,6 +133,8 @@ class WebhookService:
         self._disabled = disabled
         self._headers: dict[str, str] = {}
         self._sending: Counter[str] = Counter()
+        self._claimed: dict[UUID, Delivery] = {}
+        self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -149,10 +151,12 @@ class WebhookService:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:  # what is being sent stays in its row, and is sent again when its claim runs out
-            self._task.cancel()
+        if self._task is not None:
+            self._stopping.set()
+            self.wake()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+            await self._give_back()
         await self._egress.close()
 
     async def check(self, url: str) -> None:
@@ -182,23 +186,45 @@ class WebhookService:
         self._woken.set()
 
     async def _loop(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                self._woken.clear()
-                try:
-                    for delivery in await self._claim():
-                        self._sending[delivery.tenant_id] += 1
-                        tasks.create_task(self._deliver(delivery))
-                    delay = await self._sleep_seconds()
-                except Unavailable as error:
-                    logger.warning("webhooks could not be looked at: {error}", error=error.detail)
-                    delay = _PAUSE
-                except Exception:  # noqa: BLE001 - one failure must not end all sending
-                    logger.exception("webhooks could not be looked at")
-                    delay = _PAUSE
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(delay):
-                        await self._woken.wait()
+        tasks: set[asyncio.Task[None]] = set()
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                for delivery in await self._claim():
+                    self._sending[delivery.tenant_id] += 1
+                    task = asyncio.create_task(self._deliver(delivery))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                delay = await self._sleep_seconds()
+            except Unavailable as error:
+                logger.warning("webhooks could not be looked at: {error}", error=error.detail)
+                delay = _PAUSE
+            except Exception:  # noqa: BLE001 - one failure must not end all sending
+                logger.exception("webhooks could not be looked at")
+                delay = _PAUSE
+            if self._stopping.is_set():
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._woken.wait()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _give_back(self) -> None:
+        """Let others send at once what this server has claimed and not sent: they need not wait for the claim's end."""
+        left, now = list(self._claimed.values()), self._clock()
+        self._claimed.clear()
+        if not left:
+            return
+
+        def work(connection: Connection) -> None:
+            for delivery in left:
+                DueDeliveries(connection).postpone(delivery, now)
+
+        with suppress(DomainError):  # then it is sent when its claim runs out
+            await self._database.write(work)
 
     def _full(self) -> list[str]:
         return [tenant for tenant, count in self._sending.items() if count >= AT_ONCE_OF_ONE_TENANT]
@@ -226,7 +252,9 @@ class WebhookService:
             claimed = [deliveries.claim(delivery_id, due_at, until) for delivery_id, due_at in chosen]
             return [delivery for delivery in claimed if delivery is not None]
 
-        return await self._database.write(work)
+        deliveries = await self._database.write(work)
+        self._claimed.update((delivery.delivery_id, delivery) for delivery in deliveries)
+        return deliveries
 
     async def _sleep_seconds(self) -> float:
         if self._sending.total() >= AT_ONCE:
@@ -250,6 +278,7 @@ class WebhookService:
                 if not self._sending[delivery.tenant_id]:
                     del self._sending[delivery.tenant_id]
                 self.wake()
+            self._claimed.pop(delivery.delivery_id, None)
 
     async def _try(self, delivery: Delivery) -> None:
         # The path and the query of a webhook's URL are often its secret: the log gets the host alone.

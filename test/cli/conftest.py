@@ -20,7 +20,7 @@ from backend.config.setting import Settings
 from test.server import free_port
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 45.0
+PATIENCE = 90.0
 HANDBOOK = {
     "휴가.md": "# 휴가 규정\n\n## 연차 휴가\n\n1년 이상 근무한 직원의 연차 휴가는 15일이다.\n",
     "travel/train.md": "# Travel expenses\n\n## Trains\n\nTrain tickets are refunded within 30 days of the trip.\n",

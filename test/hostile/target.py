@@ -22,7 +22,7 @@ from backend.middleware.agent_door import is_agent_path
 from test.server import free_port
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 45.0
+PATIENCE = 90.0
 ALICE = "canary-alice-4f1c9a77e2"
 MALLORY = "canary-mallory-b83d05c161"
 TWIN = "canary-twin-3c55d1e9f0"

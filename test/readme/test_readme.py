@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.ko.md")
 AGENT_SERVER = "docs/agent-server.md"
 PRINTED_PYTHON = (*READMES, "docs/api.md", "docs/socket.md")
-START_SECONDS = 60
-COMMAND_SECONDS = 60
+START_SECONDS = 120
+COMMAND_SECONDS = 180
 DEADLINE = "8월 23일"
 """Until when one can register for the course that the examples ask about."""
 REFUSALS = ("죄송합니다", "I'm sorry")

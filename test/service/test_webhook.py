@@ -191,12 +191,33 @@ async def test_what_a_dead_server_was_sending_is_sent_by_the_next_one(hooks: Hoo
     async with hooks.service() as dying:
         await hooks.queue(dying, receiver.url)
         await until(arrived)
+        dying._claimed.clear()  # who is killed gives nothing back
     assert await hooks.left() == 1
     receiver.hold = None
     hooks.clock.advance(CLAIM_SECONDS + 1)
     async with hooks.service():
         await until(hooks.is_empty)
     assert len(receiver.heard) == 1
+    hold.set()
+
+
+async def test_what_a_stopped_server_was_sending_is_sent_at_once_by_the_next_one(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    hold = receiver.hold = asyncio.Event()
+
+    async def arrived() -> bool:
+        return receiver.waiting == AT_ONCE_OF_ONE_TENANT
+
+    async with hooks.service() as stopping:
+        for _ in range(AT_ONCE_OF_ONE_TENANT):
+            await hooks.queue(stopping, receiver.url)
+        await until(arrived)
+    assert await hooks.left() == AT_ONCE_OF_ONE_TENANT
+    receiver.hold = None
+    async with hooks.service():
+        await until(hooks.is_empty)
+    assert len(receiver.heard) == AT_ONCE_OF_ONE_TENANT
     hold.set()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 
-GATE_SECONDS = 30
+GATE_SECONDS = 120
 """After which a gate that nobody opened lets its run go on."""
 
 
