@@ -34,6 +34,9 @@ class RunRequest:
     """Whether `resume` answers an interrupt (None is an answer too)."""
     model: str | None = None
     """A model alias; None for the default."""
+    sampling: dict[str, Any] = field(default_factory=dict)
+    """How the caller wants the answer written: `temperature`, `top_p`, `max_tokens`, `stop`, `seed`,
+    `presence_penalty`, `frequency_penalty`. A model that does not know one of them is not told."""
     multitask_strategy: MultitaskStrategy = "enqueue"
     durability: Durability = "async"
     timeout: float | None = None

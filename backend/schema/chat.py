@@ -196,6 +196,7 @@ class ChatAnswer(BaseModel):
     message_id: str | None = None
     citations: list[Citation] = Field(default_factory=list)
     refused: bool = Field(False, description="Whether the documents were not enough to answer from.")
+    finish_reason: str = Field("stop", description="`length`: the model broke off at its limit of tokens.")
     usage: Usage | None = None
     output: Any = Field(None, description="The last state of a graph that is not a conversation.")
     interrupts: list[Interrupt] = Field(default_factory=list, description="What the graph waits for.")

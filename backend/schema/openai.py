@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from backend.util.id_generator import new_id
 
@@ -78,11 +78,20 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+StopText = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+_SAMPLING = {"temperature", "top_p", "presence_penalty", "frequency_penalty", "stop", "seed"}
+
+
+def _listed(stop: Any) -> Any:
+    return [stop] if isinstance(stop, str) else stop
+
+
 class ChatCompletionRequest(BaseModel):
     """A conversation to go on with.
 
-    Parameters of a bare language model (`temperature`, `stop`, `seed`, …) are taken and not used: the agent decides how
-    its model is called. What would change the form of the answer and cannot be given is refused.
+    `temperature`, `max_tokens` and the like hold for the call that writes the answer; a model that does not know one of
+    them (reasoning models take no temperature) is not told, and the built-in extractive model takes none. What would
+    change the form of the answer and cannot be given is refused.
     """
 
     model_config = ConfigDict(
@@ -112,6 +121,18 @@ class ChatCompletionRequest(BaseModel):
     response_format: dict[str, JsonValue] | None = None
     modalities: list[str] | None = None
     logprobs: bool | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Of the answer; the server's own limit (`LLM_MAX_TOKENS`) stays."
+    )
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="The newer name of the same.")
+    stop: Annotated[list[StopText], BeforeValidator(_listed), Field(max_length=4)] | None = Field(
+        None, description="A text, or up to four, at which the answer ends."
+    )
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
 
     @model_validator(mode="after")
     def _can_be_given(self) -> Self:
@@ -128,6 +149,13 @@ class ChatCompletionRequest(BaseModel):
         if not any(message.role == "user" for message in self.messages):
             raise ValueError("messages: there is no message of the user.")
         return self
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How the answer is to be written, for `RunRequest.sampling`."""
+        given = self.model_dump(include=_SAMPLING, exclude_none=True)
+        limit = self.max_completion_tokens or self.max_tokens
+        return given if limit is None else {**given, "max_tokens": limit}
 
     @property
     def question(self) -> str:
@@ -171,7 +199,7 @@ class Choice(BaseModel):
     index: int = 0
     message: AnswerMessage
     logprobs: None = None
-    finish_reason: Literal["stop"] = "stop"
+    finish_reason: Literal["stop", "length"] = "stop"
 
 
 class ChatCompletion(BaseModel):

@@ -94,8 +94,8 @@ class SimpleChatRequest(BaseModel):
     model: Name | None = Field(None, description="A model's alias; the default one when left out.")
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = Field(
         None,
-        description="0 to 2. Taken and not used: the agent decides how its model is called, and reasoning models take"
-        " none.",
+        description="0 to 2, for the call that writes the answer. Models that take none (reasoning models, the built-in"
+        " extractive one) are not told.",
     )
     agent: Name = Field("answer", description="Which agent; `GET /api/v1/agents` lists them.")
     keep: StrictBool = Field(False, description="True: the conversation is stored, and a stream can be read on.")
@@ -121,7 +121,8 @@ class SimpleChatRequest(BaseModel):
         """Return what the run engine is asked for."""
         said = self.messages if self.thread_id is None else self.messages[-1:]
         messages = [{"role": one.role, "content": one.text, "id": str(new_id())} for one in said]
-        return RunRequest(agent=self.agent, input={"messages": messages}, model=self.model)
+        sampling = {} if self.temperature is None else {"temperature": self.temperature}
+        return RunRequest(agent=self.agent, input={"messages": messages}, model=self.model, sampling=sampling)
 
 
 class SimpleChatAnswer(BaseModel):

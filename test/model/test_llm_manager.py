@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from backend.config.setting import ModelAlias, SettingError, Settings, load_settings
 from backend.core.error import TooLarge, TooMany, UnsupportedModel, UpstreamFailed, UpstreamTimeout
+from backend.core.graph.context import Context
 from backend.core.llm_manager import LLMManager
 from test.simulator.openai_simulator import OpenAISimulator, Turn
 
@@ -243,6 +244,31 @@ async def test_each_family_of_models_is_asked_as_it_wants(endpoint: OpenAISimula
     assert (local["temperature"], local["stop"], local["max_tokens"]) == (0.3, ["\n"], 2048)
     assert "max_completion_tokens" not in local
     assert reasoning["stream_options"] == local["stream_options"] == {"include_usage": True}
+
+
+async def test_a_caller_says_how_the_answer_is_written(endpoint: OpenAISimulator, manager: LLMManager) -> None:
+    """(002-2)"""
+    context = {"tenant_id": "t", "user_id": "u", "retriever": None, "clock": None}
+    for alias in ("local", "gpt-5", "extractive"):
+        asked: Any = Context(model=manager.get(alias), sampling={"temperature": 0.3, "max_tokens": 9}, **context)  # type: ignore[arg-type]
+        await asked.writer.ainvoke(ASK)
+        await asked.model.ainvoke(ASK)
+    local, plain, reasoning, _ = (request.body for request in endpoint.requests)
+    assert (local["temperature"], local["max_tokens"]) == (0.3, 9)
+    assert ("temperature" in plain, plain["max_tokens"]) == (False, 2048)
+    assert "temperature" not in reasoning
+
+
+async def test_a_fallback_is_asked_the_same_way(endpoint: OpenAISimulator) -> None:
+    made = LLMManager(
+        settings(openai_base_url=endpoint.url, openai_api_key=KEY, llm_max_retries=0, llm_fallbacks=["local"])
+    )
+    await made.open()
+    endpoint.script(Turn(status=500), Turn("Fine."))
+    model: Any = made.get("gpt-5")
+    await model.sampled({"temperature": 0.3}).ainvoke(ASK)
+    assert endpoint.requests[1].body["temperature"] == 0.3
+    await made.close()
 
 
 async def test_tools_are_bound_and_called_as_with_any_chat_model(

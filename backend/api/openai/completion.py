@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from loguru import logger
@@ -106,7 +106,7 @@ class Completion:
             id=self._id,
             created=self._created,
             model=self._model,
-            choices=[Choice(message=message)],
+            choices=[Choice(message=message, finish_reason=self._reason())],
             usage=self._usage(),
         )
 
@@ -121,10 +121,13 @@ class Completion:
         if self.problem is not None:
             yield _sse(openai_error(self.problem)[1])
             return
-        yield self._chunk(self._sources(), "stop")
+        yield self._chunk(self._sources(), self._reason())
         if self._counts:
             yield _sse({**self._head(), "choices": [], "usage": self._usage().model_dump()})
         yield _DONE
+
+    def _reason(self) -> Literal["stop", "length"]:
+        return "length" if (self._done or {}).get("finish_reason") == "length" else "stop"
 
     def _sources(self) -> dict[str, Any]:
         done = self._done or {}

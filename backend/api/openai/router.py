@@ -55,7 +55,8 @@ async def create_chat_completion(
     if len(body.question) > settings.max_question_chars:
         raise Invalid(f"The question is longer than {settings.max_question_chars} characters.", param="messages")
     agent, alias = _resolve(body.model, agents.names(), models.names())
-    asked = RunRequest(agent=agent, model=alias, input={"messages": [message.state() for message in body.messages]})
+    messages = [message.state() for message in body.messages]
+    asked = RunRequest(agent=agent, model=alias, input={"messages": messages}, sampling=body.sampling)
     completion = Completion(body)
     events = with_heartbeats(runs.stateless(caller, asked))
     if not body.stream:

@@ -6,10 +6,10 @@ configured.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -71,6 +71,16 @@ class EndpointModel(ChatOpenAI):
     """Tried in turn; have none of their own."""
     loop: SkipValidation[asyncio.AbstractEventLoop | None] = Field(default=None, exclude=True)
     """Where synchronous nodes, which run in threads, have their calls made."""
+
+    def sampled(self, sampling: Mapping[str, Any]) -> Self:
+        """Return this model with a caller's `temperature`, `max_tokens` and so on (`RunRequest.sampling`).
+
+        The limit of the server's own setting stays: a caller can only ask for less.
+        """
+        changed = {**sampling, "fallbacks": tuple(_sampled(model, sampling) for model in self.fallbacks)}
+        if self.max_tokens is not None and "max_tokens" in changed:
+            changed["max_tokens"] = min(self.max_tokens, changed["max_tokens"])
+        return self.model_copy(update=changed)
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -194,6 +204,10 @@ class EndpointModel(ChatOpenAI):
         if self.loop is None or _in_loop():
             raise RuntimeError("In a coroutine, await `ainvoke` or `astream`; `invoke` is for synchronous nodes.")
         return asyncio.run_coroutine_threadsafe(self._agenerate(messages, stop, **kwargs), self.loop).result()
+
+
+def _sampled(model: BaseChatModel, sampling: Mapping[str, Any]) -> BaseChatModel:
+    return model.sampled(sampling) if isinstance(model, EndpointModel) else model
 
 
 def _says_nothing(chunk: ChatGenerationChunk) -> bool:

@@ -87,6 +87,7 @@ class ChatEncoder:
             "message_id": None if answer is None else answer.id,
             "citations": values.get("citations") or [],
             "refused": bool(values.get("refused")),
+            "finish_reason": _finish_reason(answer),
             "usage": _usage(usage),
         }
         if "messages" not in values and self.values is not None:
@@ -161,6 +162,11 @@ def _answer(values: Mapping[str, Any]) -> AIMessage | None:
         if isinstance(message, HumanMessage):
             return None
     return None
+
+
+def _finish_reason(answer: AIMessage | None) -> str:
+    """Return `length` for an answer that its model had to break off, else `stop`."""
+    return "length" if answer is not None and answer.response_metadata.get("finish_reason") == "length" else "stop"
 
 
 def _messages(values: Mapping[str, Any]) -> list[BaseMessage]:

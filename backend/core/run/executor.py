@@ -148,6 +148,7 @@ class RunExecutor:
                 tenant_id=run.tenant_id,
                 user_id=run.user_id,
                 model=self._models.get(request.model),
+                sampling=request.sampling,
                 retriever=self._retriever(run.tenant_id),
                 clock=self._clock,
                 max_tokens=self._max_tokens,

@@ -40,7 +40,7 @@ class Turn(AgentMiddleware[GraphState, Context]):
         question = question_of(request.messages)
         return await handler(
             request.override(
-                model=request.runtime.context.model,
+                model=request.runtime.context.writer,
                 system_message=system_message(language(question.text)),
                 messages=cast("list[AnyMessage]", history_of(request.messages)) + _this_turn(request.messages),
             )

@@ -16,7 +16,7 @@ async def generate(state: GraphState, runtime: Runtime[Context]) -> Update:
     """Write the answer from the passages. Reads `messages` and `documents`, writes the answer."""
     question = question_of(state["messages"]).text.strip()
     passages = presented(state["documents"])
-    chain = CHAINS.generate(runtime.context.model, language(question))
+    chain = CHAINS.generate(runtime.context.writer, language(question))
     # The extractive model picks sentences by the words of what it is asked: the standalone form tells it more.
     asked = question if runtime.context.has_llm else state["query"]
     message = await chain.ainvoke(

@@ -31,6 +31,6 @@ async def reply(state: GraphState, runtime: Runtime[Context]) -> Update:
         if interrupt({"action": "send", "text": said}) is not True:
             declined = DECLINED[language(said)]
             return {"messages": [AIMessage(declined, id=str(uuid4()))], "answer": declined}
-    chain = CHAINS.reply(runtime.context.model, language(said))
+    chain = CHAINS.reply(runtime.context.writer, language(said))
     message = await chain.ainvoke({"history": history_of(state["messages"]), "message": said})
     return {"messages": [message], "answer": message.text}
