@@ -1,8 +1,11 @@
 """Passwords: argon2id (RFC 9106), with the parameters that OWASP's password storage cheat sheet gives as the least."""
 
 import asyncio
+import re
 import secrets
+import string
 import unicodedata
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,50 @@ AT_ONCE = 2
 """Hashes that are made at once: each takes a core, and 19 MiB."""
 WAITING = 64
 """Hashes that wait; more are refused."""
+_NO_LETTERS = re.compile(r"[\x00-\x60\x7b-\x7f]+")
+"""Of a text in lower case."""
+_AROUND = string.digits + string.punctuation
+_STEPS = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm")
+_LETTERS = str.maketrans("0134578@$!", "oleastbasi")
+"""Digits and signs that stand for letters."""
+_FIRST_GUESSES = frozenset(
+    (
+        "password passwd passwort pass passw pw admin administrator root user owner manager master login welcome hello "
+        "letmein changeme default secret test tester testing temp guest demo sample support helpdesk freshdesk daedap "
+        "iloveyou love sunshine princess monkey dragon football baseball soccer superman batman pokemon starwars "
+        "shadow michael jennifer jordan charlie daniel thomas summer winter spring autumn google samsung naver kakao "
+        "korea seoul trustno whatever freedom computer internet server service company office "
+        "qwer qwert qwerty qwertyui qwertyuiop asdf asdfg asdfgh asdfghjkl asdfjkl zxcv zxcvb zxcvbn zxcvbnm qweasd "
+        "qweasdzxc asdzxc qaz qazwsx qazwsxedc wsx zaq xsw abc abcd abcde abcdef abcdefg abcdefgh aaa qqq "
+        "qwe asd zxc qwerasdf qwerasdfzxcv asdfzxcv "
+        "dkssud dkssudgktpdy tkfkdgo tkfkdgody qlalfqjsgh rlaclWlro alcls rhksflwk "
+        "비밀번호 사랑해 안녕 안녕하세요 관리자 대한민국 암호"
+    )
+    .lower()
+    .split()
+)
+"""What remains of common passwords without their digits and signs; some are Korean words in Latin keys."""
+
+
+def is_guessable(password: str, about: Iterable[str] = ()) -> bool:
+    """Return whether a password is one of the first that anybody tries (NIST SP 800-63B §3.1.1.2).
+
+    Such are few different signs, a row of keys, digits alone, and one common word, or one of `about` (who and whose it
+    is), with digits and signs around. Nothing is asked of how a password is made up otherwise.
+    """
+    plain = unicodedata.normalize("NFC", password).casefold()
+    if len(set(plain)) < 5 or (len(plain) < 12 and plain.isdecimal()):
+        return True
+    if any(plain in (row * 3)[::step] for row in _STEPS for step in (1, -1)):
+        return True
+    words = _FIRST_GUESSES | {_word(one) for one in about} - {""}
+    return bool({_word(plain), _word(plain.strip(_AROUND).translate(_LETTERS))} & words)
+
+
+def _word(text: str) -> str:
+    """Return the letters of a text, once when they are the same ones again and again."""
+    letters = _NO_LETTERS.sub("", unicodedata.normalize("NFC", text).casefold())
+    return letters[: (letters * 2).index(letters, 1)] if letters else ""
 
 
 class PasswordHasher:

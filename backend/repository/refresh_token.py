@@ -59,9 +59,9 @@ class RefreshTokenRepository(Scoped):
         )
         return self._connection.execute(query.limit(1)).first() is not None
 
-    def revoke_family(self, family_id: UUID, now: datetime) -> None:
-        """End all tokens that came of one login."""
-        self._connection.execute(
+    def revoke_family(self, family_id: UUID, now: datetime) -> bool:
+        """End all tokens that came of one login; return whether it had not ended before."""
+        statement = (
             update(_tokens)
             .where(
                 _tokens.c.tenant_id == self._tenant_id,
@@ -70,6 +70,7 @@ class RefreshTokenRepository(Scoped):
             )
             .values(revoked_at=now)
         )
+        return self._connection.execute(statement).rowcount > 0
 
     def revoke_user(self, user_id: UUID, now: datetime) -> None:
         """End all tokens of a user."""

@@ -42,6 +42,14 @@ TENANT_EXAMPLES: dict[str, Any] = {
 }
 
 
+OWNER_EXAMPLES: dict[str, Any] = {
+    "owner": {
+        "summary": "Who looks after the tenant from now on",
+        "value": {"email": "owner@acme.example", "password": "correct horse battery"},
+    }
+}
+
+
 class LimitsWrite(BaseModel):
     """Limits of a tenant and of each of its users; null takes one away, so that the server's own holds."""
 
@@ -57,6 +65,8 @@ class LimitsWrite(BaseModel):
 
 
 class FirstOwner(BaseModel):
+    """Somebody who is to be an owner."""
+
     model_config = ConfigDict(extra="forbid")
 
     email: Email

@@ -12,7 +12,7 @@ from backend.dto.tenant import User, UserChange, UserStatus
 
 Role = Literal["owner", "admin", "agent", "viewer"]
 Email = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=320, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")
+    str, StringConstraints(strip_whitespace=True, max_length=320, pattern=r"^[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]+$")
 ]
 PersonName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f]+$")
@@ -40,7 +40,7 @@ class UserCreate(BaseModel):
 
     email: Email
     name: PersonName | None = Field(None, description="Without one, the e-mail address.")
-    role: Role = Field("agent", description="None above your own.")
+    role: Role = Field("agent", description="One that may nothing which you may not.")
     password: SecretStr | None = Field(None, description="Of 8 to 256 characters; without one there is no login.")
 
     @field_validator("password")

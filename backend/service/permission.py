@@ -4,8 +4,9 @@ The door asks for every request; a path that no rule names needs `admin`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from backend.core.error import TenantNotFound
 from backend.dto.principal import OPERATE, SCOPES, Principal
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -143,5 +144,26 @@ def rank_of(principal: Principal) -> int:
 
 
 def outranks(principal: Principal, role: str) -> bool:
-    """Return whether somebody may give, change or take away a role: none above the own one."""
+    """Return whether somebody may change or take away a role: none above the own one."""
     return rank_of(principal) >= _RANKS[role]
+
+
+def may_give(principal: Principal, role: str) -> bool:
+    """Return whether somebody may give a role, or the password of who has it: then all that it may is the giver's.
+
+    So a key for `admin` alone, whose rank is that of an administrator, makes nobody who reads tickets.
+    """
+    return outranks(principal, role) and ROLES[role] <= principal.scopes
+
+
+def asking_for(principal: Principal, tenant_id: str | None) -> Principal:
+    """Return who asks as one of another tenant, where an operator names it; without a name, who asks.
+
+    Raises:
+        TenantNotFound: it is another's, and the caller no operator.
+    """
+    if tenant_id is None or tenant_id == principal.tenant_id:
+        return principal
+    if not principal.may(OPERATE):
+        raise TenantNotFound(tenant_id)
+    return replace(principal, tenant_id=tenant_id)

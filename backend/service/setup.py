@@ -28,7 +28,6 @@ from backend.core.error import (
     KeyRefused,
     NotFound,
     SyncActive,
-    TenantNotFound,
     Unauthorized,
     Unavailable,
 )
@@ -39,6 +38,7 @@ from backend.repository.installation import AllInstallations, InstallationReposi
 from backend.service.audit import SERVER, AuditPen
 from backend.service.auth import OPERATOR
 from backend.service.installation_secret import InstallationSecrets
+from backend.service.permission import asking_for
 from backend.service.platform_door import PlatformDoor
 from backend.service.tenant import TenantService
 
@@ -364,9 +364,7 @@ class SetupService:
         return wanted or (suggested if OPERATOR in principal.roles else principal.tenant_id)
 
     def _own(self, principal: Principal, wanted: str | None) -> str:
-        if wanted not in {None, principal.tenant_id} and not principal.may(OPERATE):
-            raise TenantNotFound(wanted)
-        return wanted or principal.tenant_id
+        return asking_for(principal, wanted).tenant_id
 
     async def _find(self, tenant_id: str, platform: str) -> Kept | None:
         return await self._database.read(

@@ -110,8 +110,14 @@ class TenantService:
 
     # For the operator.
 
-    async def create(self, principal: Principal, tenant_id: str, change: TenantChange) -> Tenant:
-        """Make a tenant.
+    async def create(
+        self,
+        principal: Principal,
+        tenant_id: str,
+        change: TenantChange,
+        add_owner: Callable[[Connection], object] | None = None,
+    ) -> Tenant:
+        """Make a tenant; `add_owner` is done with it, or neither is: its id would be taken, and nobody could come in.
 
         Raises:
             AlreadyThere: there is or was one of this id.
@@ -126,6 +132,8 @@ class TenantService:
             if not tenants.insert(tenant):
                 raise AlreadyThere(f"Tenant {tenant_id} exists already.", tenant_id=tenant_id)
             pen.write(connection, tenant_id, "tenant.created", now, tenant_id)
+            if add_owner is not None:
+                add_owner(connection)
             return tenants.get()
 
         made = await self._database.write(work)

@@ -33,6 +33,8 @@ from backend.service.user import UserService
 from backend.util.id_generator import new_id
 
 PREFIX = "ddr_"
+NOBODY = "nobody"
+"""The actor of who could not log in."""
 WRONG_LOGIN = "Invalid e-mail address or password"
 WRONG_REFRESH = "Invalid refresh token"
 _SWEEP_BATCH = 500
@@ -122,12 +124,31 @@ class TokenService:
         right, renewed = await self._passwords.verify(kept, password[: MAX_LENGTH + 1])
         if not right or user is None or user.status != "active":
             logger.warning("a login from {address} failed", address=address or "an unknown address")
+            await self._note_failure(tenant_id, user, "wrong password" if not right else "disabled")
             raise Unauthorized(WRONG_LOGIN)
         for failures, key in limits:
             failures.forgive(key)
         if not await self._tenants.is_active(tenant_id):
             raise Forbidden(SUSPENDED)
         return await self._begin(user, "user.logged_in", rehash=(kept, renewed) if kept and renewed else None)
+
+    async def _note_failure(self, tenant_id: str, user: User | None, reason: str) -> None:
+        """Record a login that failed in the log of the tenant whose user it was for.
+
+        For nobody the same is done and undone: the time must not tell who is a user. Nor is the address kept that was
+        tried; people type their passwords there.
+        """
+        now = self._clock()
+        pen = AuditPen.of(NOBODY)
+
+        def work(connection: Connection) -> None:
+            target = new_id() if user is None else user.user_id
+            with connection.begin_nested() as entry:
+                pen.write(connection, tenant_id, "user.login_failed", now, target, reason=reason)
+                if user is None:
+                    entry.rollback()
+
+        await self._database.write(work, durable=False)
 
     async def refresh(self, refresh_token: str, address: str = "") -> Tokens:
         """Return new tokens for a refresh token that was not used before.
@@ -189,8 +210,8 @@ class TokenService:
 
         def work(connection: Connection) -> None:
             UserRepository(connection, found.tenant_id).lock(found.user_id)  # as for `refresh`
-            RefreshTokenRepository(connection, found.tenant_id).revoke_family(found.family_id, now)
-            pen.write(connection, found.tenant_id, "user.logged_out", now, found.user_id)
+            if RefreshTokenRepository(connection, found.tenant_id).revoke_family(found.family_id, now):
+                pen.write(connection, found.tenant_id, "user.logged_out", now, found.user_id)
 
         await self._database.write(work)
         self._families.forget((found.tenant_id, found.family_id))

@@ -1,6 +1,7 @@
 """A tenant's people: who they are, what they may, and their passwords.
 
-Nobody gives, changes or takes away a role above the own one, and a tenant keeps its last owner.
+Nobody gives, changes or takes away a role above the own one, nor gives one that may more than the giver; and a tenant
+keeps its last owner.
 """
 
 import re
@@ -12,15 +13,16 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from backend.core.error import AlreadyThere, Conflict, Forbidden, Invalid, Unauthorized, UserNotFound
-from backend.core.password import MAX_LENGTH, MIN_LENGTH, PasswordHasher
+from backend.core.password import MAX_LENGTH, MIN_LENGTH, PasswordHasher, is_guessable
 from backend.database.base import Database
-from backend.dto.principal import Principal
+from backend.dto.principal import OPERATE, Principal
 from backend.dto.tenant import User, UserChange, UserFilter
 from backend.repository.refresh_token import RefreshTokenRepository
+from backend.repository.tenant import TenantRepository
 from backend.repository.user import UserRepository
 from backend.service.api_key import ApiKeyService
 from backend.service.audit import AuditPen
-from backend.service.permission import ROLES, outranks
+from backend.service.permission import ROLES, may_give, outranks
 from backend.service.recent import Recent
 from backend.util.id_generator import new_id
 
@@ -45,37 +47,41 @@ class UserService:
         """Return a user as it was a few seconds ago; None when there is none."""
         return await self._recent.get((tenant_id, user_id))
 
-    async def create(
-        self,
-        principal: Principal,
-        *,
-        email: str,
-        name: str,
-        role: str,
-        password: str | None,
-        tenant_id: str | None = None,
-    ) -> User:
-        """Make a user; without a password it cannot log in.
+    async def create(self, principal: Principal, *, email: str, name: str, role: str, password: str | None) -> User:
+        """Make a user of the caller's tenant; without a password it cannot log in. Raises what `newcomer` does."""
+        add = await self.newcomer(principal, principal.tenant_id, email=email, name=name, role=role, password=password)
+        return await self._database.write(add)
+
+    async def newcomer(
+        self, principal: Principal, tenant_id: str, *, email: str, name: str, role: str, password: str | None
+    ) -> Callable[[Connection], User]:
+        """Return what makes a user in somebody's transaction, where it raises AlreadyThere for a known address.
 
         Args:
             principal: who makes it.
+            tenant_id: the caller's own, or the new one of an operator who makes its first owner.
             email: an address, by which it logs in.
             name: what it is called; without one, the address.
-            role: none above that of `principal`.
+            role: one that may nothing which `principal` may not.
             password: of 8 to 256 characters.
-            tenant_id: another tenant than the caller's, for the operator who makes its first owner.
 
         Raises:
-            AlreadyThere: somebody of the tenant has the address.
-            Forbidden: the role is above the caller's.
+            Forbidden: the role may do more than the caller.
             Invalid: the role, the address or the password is none.
         """
-        tenant_id = tenant_id or principal.tenant_id
         _check_role(principal, role)
+        address = clean_email(email)
+        password_hash = None
+        if password is not None:
+            _check_password(password, address, tenant_id)
+            password_hash = await self._hash(password)
+        return self._adding(principal, tenant_id, address, name, role, password_hash)
+
+    def _adding(
+        self, principal: Principal, tenant_id: str, address: str, name: str, role: str, password_hash: str | None
+    ) -> Callable[[Connection], User]:
         now = self._clock()
         pen = AuditPen.of(principal)
-        address = clean_email(email)
-        password_hash = None if password is None else await self._hash(password)
         user = User(
             user_id=new_id(),
             tenant_id=tenant_id,
@@ -88,13 +94,54 @@ class UserService:
             updated_at=now,
         )
 
-        def work(connection: Connection) -> None:
+        def add(connection: Connection) -> User:
             if not UserRepository(connection, tenant_id).insert(user, password_hash):
                 raise AlreadyThere("There is a user with this e-mail address already.")
             pen.write(connection, tenant_id, "user.created", now, user.user_id, role=role)
+            return user
 
-        await self._database.write(work)
-        return user
+        return add
+
+    async def appoint(
+        self, principal: Principal, tenant_id: str, *, email: str, name: str, password: str
+    ) -> tuple[User, bool]:
+        """Make somebody an owner who can log in, whoever it was before; return the user, and whether it is a new one.
+
+        It is for the operator: the way into a tenant that has no owner, or whose owners have lost their passwords.
+
+        Raises:
+            TenantNotFound: it has no row.
+            Conflict: it was deleted.
+            Forbidden: the caller is no operator.
+            Invalid: the address or the password is none.
+        """
+        if OPERATE not in principal.scopes:
+            raise Forbidden("Only the operator makes an owner of another tenant.")
+        address = clean_email(email)
+        _check_password(password, address, tenant_id)
+        password_hash = await self._hash(password)
+        add = self._adding(principal, tenant_id, address, name, "owner", password_hash)
+        now = self._clock()
+        pen = AuditPen.of(principal)
+
+        def work(connection: Connection) -> tuple[User, bool]:
+            if TenantRepository(connection, tenant_id).get().status == "deleted":
+                raise Conflict(f"Tenant {tenant_id} was deleted.")
+            users = UserRepository(connection, tenant_id)
+            found = users.find_login(address)
+            if found is None:
+                return add(connection), True
+            user_id = found[0].user_id
+            values = {"role": "owner", "status": "active", "password_hash": password_hash}
+            users.change(user_id, now, revoke=True, **values)
+            RefreshTokenRepository(connection, tenant_id).revoke_user(user_id, now)
+            changed = [name for name in ("role", "status") if getattr(found[0], name) != values[name]]
+            pen.write(connection, tenant_id, "user.updated", now, user_id, changed=[*changed, "password"], role="owner")
+            return users.get(user_id), False
+
+        user, is_new = await self._database.write(work)
+        self._forget(tenant_id, user.user_id, [])
+        return user, is_new
 
     async def get(self, principal: Principal, user_id: UUID) -> User:
         """Return a user of the tenant.
@@ -130,7 +177,7 @@ class UserService:
 
         Raises:
             UserNotFound: no such user, or another tenant's.
-            Forbidden: the user's role, or the new one, is above the caller's.
+            Forbidden: the user's role is above the caller's, or the one whose role or password is given may do more.
             Conflict: the tenant would lose its last owner.
             Invalid: the role or the password is none.
         """
@@ -151,6 +198,9 @@ class UserService:
                 role=change.role or before.role,
                 status=change.status or before.status,
             )
+            if change.password is not None:
+                _check_role(principal, after.role)  # who sets it can log in with it
+                _check_password(change.password, before.email, tenant_id)
             if before.role == "owner" and (after.role != "owner" or after.status != "active"):
                 _keep_an_owner(users, user_id)
             revoke = password_hash is not None or (after.role, after.status) != (before.role, before.status)
@@ -222,6 +272,7 @@ class UserService:
 
         def work(connection: Connection) -> User:
             users = UserRepository(connection, tenant_id)
+            _check_password(new, users.get(user_id).email, tenant_id)
             users.change(user_id, now, revoke=True, password_hash=password_hash)
             RefreshTokenRepository(connection, tenant_id).revoke_user(user_id, now)
             pen.write(connection, tenant_id, "user.password_changed", now, user_id)
@@ -298,11 +349,18 @@ def clean_email(text: str) -> str:
     return email
 
 
+def _check_password(password: str, email: str, tenant_id: str) -> None:
+    if is_guessable(password, (email.partition("@")[0], email, tenant_id)):
+        raise Invalid(
+            "This password is among the first that are guessed. Take a few words that have nothing in common."
+        )
+
+
 def _check_role(principal: Principal, role: str) -> None:
     if role not in ROLES:
         raise Invalid(f"A role is one of {', '.join(ROLES)}.")
-    if not outranks(principal, role):
-        raise Forbidden(f"The role {role} is above yours.")
+    if not may_give(principal, role):
+        raise Forbidden(f"The role {role} may do more than you.")
 
 
 def _check_rank(principal: Principal, user: User) -> None:

@@ -167,6 +167,9 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/api/v1/tenants/{tenant_id}"): {},
     ("PATCH", "/api/v1/tenants/{tenant_id}"): {"json": {"version": 1, "name": "Mine"}},
     ("DELETE", "/api/v1/tenants/{tenant_id}"): {},
+    ("POST", "/api/v1/tenants/{tenant_id}/owners"): {
+        "json": {"email": "mallory@mallory.example", "password": "correct horse battery"}
+    },
     ("POST", "/api/v1/tenants/{tenant_id}/suspend"): {},
     ("POST", "/api/v1/tenants/{tenant_id}/activate"): {},
     ("POST", "/api/v1/users"): {"json": {"email": "mine@mine.example", "name": "Mine"}},

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 
 from backend.core.error import Unauthorized
-from backend.core.password import PasswordHasher
+from backend.core.password import PasswordHasher, is_guessable
 from backend.service.failure_limit import FailureLimit
 from backend.service.token import WRONG_LOGIN
-from test.identity.conftest import ACME, OTHER, PASSWORD, House
+from test.identity.conftest import ACME, OPERATOR, OTHER, PASSWORD, House
 
 ME = "/api/v1/auth/me"
 
@@ -113,6 +113,22 @@ async def test_an_account_is_closed_for_a_while_after_some_failures_from_whereve
     assert (await home.log_in("viewer@acme.example")).status_code == 200
 
 
+async def test_a_login_that_failed_is_in_the_audit_log_of_whose_it_was_to_be(house: House) -> None:
+    user = await house.make("agent")
+    await house.log_in("agent@acme.example", "wrong password")
+    await house.log_in("nobody@acme.example", "wrong password")
+    await house.log_in("agent@acme.example", "wrong password", tenant="nowhere")
+    await house.ask("PATCH", f"/api/v1/users/{user['user_id']}", ACME, json={"status": "disabled"})
+    await house.log_in("agent@acme.example")
+    params = {"action": "user.login_failed"}
+    page = (await house.ask("GET", "/api/v1/audit", ACME, params=params)).json()
+    said = [(one["actor"], one["target"], one["address"], one["detail"]["reason"]) for one in page["items"]]
+    assert said == [("nobody", user["user_id"], "127.0.0.1", reason) for reason in ("disabled", "wrong password")]
+    for tenant in ("nowhere", "other"):
+        params = {"tenant_id": tenant, "action": "user.login_failed"}
+        assert (await house.ask("GET", "/api/v1/audit", OPERATOR, params=params)).json()["total"] == 0
+
+
 async def test_many_guesses_at_once_are_no_more_than_one_after_the_other(home: House) -> None:
     await home.make("agent")
     answers = await asyncio.gather(*(home.log_in("agent@acme.example", "wrong password") for _ in range(30)))
@@ -210,6 +226,9 @@ async def test_logging_out_ends_the_login_and_its_access_token_at_once(house: Ho
     assert await status(house, login["access_token"]) == 401
     assert (await refresh(house, login["refresh_token"])).status_code == 401
     assert await status(house, other["access_token"]) == 200
+    for _ in range(2):  # who holds a dead token cannot fill the log with it
+        assert (await house.ask("POST", "/api/v1/auth/logout", json=body)).status_code == 204
+    assert (await house.actions()).count("user.logged_out") == 1
 
 
 async def test_logging_out_everywhere_ends_every_login(house: House) -> None:
@@ -247,6 +266,32 @@ async def test_a_new_password_needs_the_old_one_and_ends_every_other_login(house
     assert await status(house, answer.json()["access_token"]) == 200
     assert (await house.log_in("agent@acme.example")).status_code == 401
     assert (await house.log_in("agent@acme.example", "another good one")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "password",
+    (
+        "12345678 password P@ssw0rd1! qwer1234! 1q2w3e4r aaaaaaaa 20240101 01012345678 acme2026! Admin@2026 zyxwvuts "
+        "passwordpassword 비밀번호1234 mina1234 Mina@Acme.example asdfghjkl"
+    ).split(),
+)
+async def test_a_password_that_is_guessed_first_is_refused_wherever_it_is_set(home: House, password: str) -> None:
+    user = {"email": "mina@acme.example", "role": "agent"}
+    made = await home.ask("POST", "/api/v1/users", ACME, json={**user, "password": password})
+    assert (made.status_code, made.json()["type"]) == (422, "/problems/invalid")
+    path = "/api/v1/users/" + (await home.make("agent", email="mina@acme.example"))["user_id"]
+    assert (await home.ask("PATCH", path, ACME, json={"password": password})).status_code == 422
+    token = (await home.log_in("mina@acme.example")).json()["access_token"]
+    body = {"current_password": PASSWORD, "new_password": password}
+    assert (await home.ask("POST", "/api/v1/auth/password", token, json=body)).status_code == 422
+    assert await status(home, token) == 200  # and nothing has ended
+
+
+@pytest.mark.parametrize(
+    "password", ["tr0ub4dor&3", "Xk3!vt9#", "오늘도 바다에 가고 싶다", "31415 92653 58979", "mina walks at night"]
+)
+def test_a_password_that_nobody_guesses_first_is_taken(password: str) -> None:
+    assert not is_guessable(password, ("mina", "mina@acme.example", "acme"))
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 257, ""])

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import Connection
 
 from backend.config.setting import SettingError, load_settings
-from backend.core.error import TenantNotFound
-from backend.dto.tenant import Limits
+from backend.core.error import Forbidden, TenantNotFound, Unavailable
+from backend.dto.tenant import Limits, TenantChange
 from test.identity.conftest import ACME, OPERATOR, OTHER, PASSWORD, House
 
 ROOT = "/api/v1/tenants"
@@ -43,6 +44,79 @@ async def test_the_operator_makes_a_tenant_and_its_first_owner_who_logs_in(house
     assert (await house.ask("GET", "/api/v1/users", token)).json()["total"] == 1
     assert await house.tenants.limits("newcomer") == Limits(daily_tokens=1000)
     assert (await house.ask("POST", ROOT, OPERATOR, json=body)).json()["type"] == "/problems/already-there"
+
+
+async def test_a_tenant_whose_owner_cannot_be_made_is_not_made_either(house: House) -> None:
+    """Its id would be taken, and nobody could ever come in."""
+    for owner in (
+        {"email": "x" * 65 + "@newcomer.example", "password": PASSWORD},
+        {"email": "owner@newcomer.example", "password": "newcomer1234"},
+    ):
+        body = {"tenant_id": "newcomer", "owner": owner}
+        assert (await house.ask("POST", ROOT, OPERATOR, json=body)).status_code == 422
+        assert (await house.ask("GET", f"{ROOT}/newcomer", OPERATOR)).status_code == 404
+    add = await house.users.newcomer(
+        operator := await house.authenticator.authenticate(OPERATOR),
+        "newcomer",
+        email="owner@newcomer.example",
+        name="",
+        role="owner",
+        password=PASSWORD,
+    )
+
+    def failing(connection: Connection) -> None:
+        add(connection)
+        raise Unavailable("The disk is full.")
+
+    with pytest.raises(Unavailable):
+        await house.tenants.create(operator, "newcomer", TenantChange(), failing)
+    assert (await house.ask("GET", f"{ROOT}/newcomer", OPERATOR)).status_code == 404
+    body = {"tenant_id": "newcomer", "owner": {"email": "owner@newcomer.example", "password": PASSWORD}}
+    assert (await house.ask("POST", ROOT, OPERATOR, json=body)).status_code == 201
+
+
+async def test_the_operator_gives_an_owner_to_a_tenant_that_has_none(house: House) -> None:
+    await house.ask("POST", ROOT, OPERATOR, json={"tenant_id": "newcomer"})
+    body = {"email": "Owner@newcomer.example", "password": PASSWORD}
+    made = await house.ask("POST", f"{ROOT}/newcomer/owners", OPERATOR, json=body)
+    assert (made.status_code, made.json()["role"], made.json()["tenant_id"]) == (201, "owner", "newcomer")
+    assert (await house.log_in("owner@newcomer.example", tenant="newcomer")).status_code == 200
+
+
+async def test_who_has_lost_the_password_of_an_owner_is_given_another_by_the_operator(house: House) -> None:
+    login = await house.login_of("owner")
+    user_id = login["user"]["user_id"]
+    body = {"email": "owner@acme.example", "password": "staple correct horse"}
+    again = await house.ask("POST", f"{ROOT}/acme/owners", OPERATOR, json=body)
+    assert (again.status_code, again.json()["user_id"]) == (200, user_id)
+    assert (await house.ask("GET", "/api/v1/auth/me", login["access_token"])).status_code == 401
+    body = {"refresh_token": login["refresh_token"]}
+    assert (await house.ask("POST", "/api/v1/auth/refresh", json=body)).status_code == 401
+    assert (await house.log_in("owner@acme.example")).status_code == 401
+    assert (await house.log_in("owner@acme.example", "staple correct horse")).status_code == 200
+    params = {"action": "user.updated"}
+    entry = (await house.ask("GET", "/api/v1/audit", ACME, params=params)).json()["items"][0]
+    assert (entry["actor"], entry["target"], entry["detail"]["changed"]) == ("operator", user_id, ["password"])
+    agent = await house.make("agent")
+    await house.ask("PATCH", f"/api/v1/users/{agent['user_id']}", ACME, json={"status": "disabled"})
+    body = {"email": "agent@acme.example", "password": "staple correct horse"}
+    raised = (await house.ask("POST", f"{ROOT}/acme/owners", OPERATOR, json=body)).json()
+    assert (raised["user_id"], raised["role"], raised["status"]) == (agent["user_id"], "owner", "active")
+
+
+async def test_nobody_else_makes_an_owner_of_another_tenant_nor_one_of_a_deleted_or_unknown_one(house: House) -> None:
+    login = await house.login_of("owner")
+    body = {"email": "x@acme.example", "password": PASSWORD}
+    for token in (login["access_token"], ACME, OTHER):
+        assert (await house.ask("POST", f"{ROOT}/acme/owners", token, json=body)).status_code == 403
+    with pytest.raises(Forbidden):  # also by who comes another way
+        await house.users.appoint(
+            await house.authenticator.authenticate(OTHER), "acme", email="x@acme.example", name="", password=PASSWORD
+        )
+    unknown = await house.ask("POST", f"{ROOT}/nowhere/owners", OPERATOR, json=body)
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "/problems/tenant-not-found")
+    await house.ask("DELETE", f"{ROOT}/acme", OPERATOR)
+    assert (await house.ask("POST", f"{ROOT}/acme/owners", OPERATOR, json=body)).status_code == 409
 
 
 async def test_the_tenants_of_the_settings_have_rows_from_the_start(house: House) -> None:

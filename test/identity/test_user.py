@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from backend.dto.principal import SCOPES
 from test.identity.conftest import ACME, OPERATOR, OTHER, PASSWORD, House
 
 ROOT = "/api/v1/users"
@@ -123,11 +124,32 @@ async def test_an_admin_neither_becomes_owner_nor_touches_one(home: House) -> No
 
 
 async def test_a_key_with_all_scopes_is_no_owner(home: House) -> None:
-    body = {"name": "x", "scopes": ["admin", "chat"]}
+    body = {"name": "x", "scopes": sorted(SCOPES)}
     key = (await home.ask("POST", "/api/v1/api-keys", ACME, json=body)).json()["api_key"]
     made = await home.ask("POST", ROOT, key, json={"email": "a@acme.example", "role": "owner"})
     assert made.status_code == 403
     assert (await home.ask("POST", ROOT, key, json={"email": "a@acme.example", "role": "admin"})).status_code == 201
+
+
+async def test_a_key_for_people_alone_makes_and_becomes_nobody_who_may_more(house: House) -> None:
+    agent = f"{ROOT}/{(await house.make('agent'))['user_id']}"
+    body = {"name": "x", "scopes": ["admin", "knowledge:read", "tickets:read"]}
+    key = (await house.ask("POST", "/api/v1/api-keys", ACME, json=body)).json()["api_key"]
+    refused = [
+        await house.ask("POST", ROOT, key, json={"email": "a@acme.example", "role": "admin", "password": PASSWORD}),
+        await house.ask("POST", ROOT, key, json={"email": "b@acme.example", "role": "agent", "password": PASSWORD}),
+        await house.ask("PATCH", agent, key, json={"role": "admin"}),
+        await house.ask("PATCH", agent, key, json={"password": "now it is mine"}),
+    ]
+    assert [answer.status_code for answer in refused] == [403] * 4
+    assert (await house.log_in("agent@acme.example")).status_code == 200
+    allowed = [
+        await house.ask("POST", ROOT, key, json={"email": "v@acme.example", "role": "viewer", "password": PASSWORD}),
+        await house.ask("PATCH", agent, key, json={"status": "disabled"}),  # taking away needs no more than the rank
+        await house.ask("PATCH", agent, key, json={"role": "viewer", "password": "quite another one"}),
+        await house.ask("DELETE", agent, key),
+    ]
+    assert [answer.status_code for answer in allowed] == [201, 200, 200, 204]
 
 
 async def test_the_last_owner_stays(house: House) -> None:
@@ -188,6 +210,7 @@ async def test_another_tenants_user_is_not_found(home: House) -> None:
         {"email": "a@b@c"},
         {"email": "a b@acme.example"},
         {"email": "x" * 320 + "@acme.example"},
+        {"email": "x" * 65 + "@acme.example"},
         {"email": "a\n@acme.example"},
         {"email": "a@acme.example", "role": "operator"},
         {"email": "a@acme.example", "role": "root"},
@@ -222,6 +245,19 @@ async def test_the_audit_log_says_who_did_what_from_where_and_no_secret(house: H
     since = {"since": entry["created_at"], "actor": login["user"]["user_id"]}
     assert (await house.ask("GET", "/api/v1/audit", ACME, params=since)).json()["total"] == 1
     assert (await house.ask("GET", "/api/v1/audit", OTHER)).json()["total"] == 1  # its own `tenant.created`
+
+
+async def test_the_operator_reads_the_audit_log_of_any_tenant_and_nobody_else_does(house: House) -> None:
+    await house.make("agent")
+    theirs = {"tenant_id": "acme"}
+    page = (await house.ask("GET", "/api/v1/audit", OPERATOR, params=theirs)).json()
+    assert page == (await house.ask("GET", "/api/v1/audit", ACME, params=theirs)).json()
+    assert [entry["action"] for entry in page["items"]] == ["user.created", "tenant.created"]
+    await house.ask("DELETE", "/api/v1/tenants/acme", OPERATOR)
+    page = (await house.ask("GET", "/api/v1/audit", OPERATOR, params=theirs)).json()
+    assert page["items"][0]["action"] == "tenant.deleted"
+    answer = await house.ask("GET", "/api/v1/audit", OTHER, params=theirs)
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/tenant-not-found")
 
 
 @pytest.mark.parametrize(

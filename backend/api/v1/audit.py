@@ -6,10 +6,12 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
 from backend.api.dependency import Audit, Caller
-from backend.core.error import Forbidden, Invalid, Unauthorized
+from backend.core.error import Forbidden, Invalid, TenantNotFound, Unauthorized
 from backend.dto.tenant import AuditFilter
 from backend.schema.audit import AuditList, AuditRead
 from backend.schema.problem import problems
+from backend.schema.tenant import TenantId
+from backend.service.permission import asking_for
 from backend.util.cursor import decode_cursor, encode_cursor
 
 router = APIRouter(prefix="/audit", tags=["audit"])
@@ -17,7 +19,7 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 LIST_LIMIT = 200
 
 
-@router.get("", summary="List what was done", responses=problems(Unauthorized, Forbidden, Invalid))
+@router.get("", summary="List what was done", responses=problems(Unauthorized, Forbidden, Invalid, TenantNotFound))
 async def list_audit(
     caller: Caller,
     audit: Audit,
@@ -32,6 +34,9 @@ async def list_audit(
     until: Annotated[AwareDatetime | None, Query(description="The first moment that is no longer meant.")] = None,
     limit: Annotated[int, Query(ge=1, le=LIST_LIMIT, description="Most of a page.")] = 50,
     before: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
+    tenant_id: Annotated[
+        TenantId | None, Query(description="For an operator: whose log, also a deleted one's.")
+    ] = None,
 ) -> AuditList:
     """Return who changed what in the tenant, the newest first."""
     try:
@@ -39,7 +44,7 @@ async def list_audit(
     except ValueError:
         raise Invalid("`before` is not the `next` of a page of this list.") from None
     wanted = AuditFilter(action=action, actor=actor, since=since, until=until)
-    found, total = await audit.list(caller, wanted, limit=limit + 1, before=behind)
+    found, total = await audit.list(asking_for(caller, tenant_id), wanted, limit=limit + 1, before=behind)
     page = found[:limit]
     return AuditList(
         items=[AuditRead.of(entry) for entry in page],

@@ -11,12 +11,15 @@ from backend.core.error import (
     Forbidden,
     Invalid,
     TenantNotFound,
+    TooMany,
     Unauthorized,
     VersionConflict,
 )
 from backend.schema.problem import problems
 from backend.schema.tenant import (
+    OWNER_EXAMPLES,
     TENANT_EXAMPLES,
+    FirstOwner,
     OwnTenantUpdate,
     TenantCreate,
     TenantId,
@@ -24,6 +27,7 @@ from backend.schema.tenant import (
     TenantRead,
     TenantUpdate,
 )
+from backend.schema.user import UserRead
 
 router = APIRouter(tags=["tenants"])
 
@@ -65,7 +69,7 @@ async def list_tenants(
     "/tenants",
     summary="Make a tenant",
     status_code=201,
-    responses=problems(Unauthorized, Forbidden, AlreadyThere, Invalid),
+    responses=problems(Unauthorized, Forbidden, AlreadyThere, Invalid, TooMany),
 )
 async def create_tenant(
     body: Annotated[TenantCreate, Body(openapi_examples=TENANT_EXAMPLES)],
@@ -75,16 +79,17 @@ async def create_tenant(
     response: Response,
 ) -> TenantRead:
     """Make a tenant, and its first owner."""
-    made = await tenants.create(caller, body.tenant_id, body.change())
+    add_owner = None
     if body.owner is not None:
-        await users.create(
+        add_owner = await users.newcomer(
             caller,
+            body.tenant_id,
             email=body.owner.email,
             name=body.owner.name or "",
             role="owner",
             password=body.owner.password.get_secret_value(),
-            tenant_id=made.tenant_id,
         )
+    made = await tenants.create(caller, body.tenant_id, body.change(), add_owner)
     response.headers["Location"] = f"/api/v1/tenants/{made.tenant_id}"
     return TenantRead.of(made)
 
@@ -103,6 +108,31 @@ async def get_tenant(tenant_id: TenantId, caller: Caller, tenants: Tenants) -> T
 async def update_tenant(tenant_id: TenantId, body: TenantUpdate, caller: Caller, tenants: Tenants) -> TenantRead:
     """Change the name, plan, limits or settings of a tenant."""
     return TenantRead.of(await tenants.update(caller, tenant_id, body.change(), body.version))
+
+
+@router.post(
+    "/tenants/{tenant_id}/owners",
+    summary="Give a tenant an owner",
+    status_code=201,
+    responses={200: {"model": UserRead, "description": "Somebody who was there, and is an owner now."}}
+    | problems(Unauthorized, Forbidden, TenantNotFound, Conflict, Invalid, TooMany),
+)
+async def appoint_owner(
+    tenant_id: TenantId,
+    body: Annotated[FirstOwner, Body(openapi_examples=OWNER_EXAMPLES)],
+    caller: Caller,
+    users: Users,
+    response: Response,
+) -> UserRead:
+    """Make an owner who can log in: of a tenant that has none, or whose owners have lost their passwords.
+
+    Who has the e-mail address already becomes an owner with this password, and every login of theirs ends.
+    """
+    password = body.password.get_secret_value()
+    user, is_new = await users.appoint(caller, tenant_id, email=body.email, name=body.name or "", password=password)
+    if not is_new:
+        response.status_code = 200
+    return UserRead.of(user)
 
 
 @router.post(

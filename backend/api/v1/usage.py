@@ -7,10 +7,12 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
 from backend.api.dependency import Caller, Settings, UsageReports
-from backend.core.error import Forbidden, Invalid, Unauthorized
+from backend.core.error import Forbidden, Invalid, TenantNotFound, Unauthorized
 from backend.dto.usage import UsageGroup, UsageReport
 from backend.schema.problem import problems
+from backend.schema.tenant import TenantId
 from backend.schema.usage import CSV_MEDIA_TYPE, OwnUsageRead, UsageReportRead, csv_of
+from backend.service.permission import asking_for
 
 router = APIRouter(prefix="/usage", tags=["usage"])
 
@@ -30,7 +32,7 @@ Accept = Annotated[str | None, Header(include_in_schema=False)]
     "",
     summary="Report usage",
     response_model=UsageReportRead,
-    responses=_CSV | problems(Unauthorized, Forbidden, Invalid),
+    responses=_CSV | problems(Unauthorized, Forbidden, Invalid, TenantNotFound),
 )
 async def report_usage(
     caller: Caller,
@@ -41,9 +43,10 @@ async def report_usage(
     group_by: GroupBy = "day",
     form: Annotated[Literal["json", "csv"] | None, Query(alias="format", description="Wins over `Accept`.")] = None,
     accept: Accept = None,
+    tenant_id: Annotated[TenantId | None, Query(description="For an operator: whose, also a deleted one's.")] = None,
 ) -> Any:
     """Return tokens, cost, calls and waiting of the whole tenant, by day, user, agent or model."""
-    report = await usage.report(caller, group_by, since, until)
+    report = await usage.report(asking_for(caller, tenant_id), group_by, since, until)
     if _is_csv(form, accept):
         return _table(report)
     return UsageReportRead.of(report, settings.budget_timezone)

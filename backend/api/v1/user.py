@@ -60,7 +60,7 @@ async def create_user(
     users: Users,
     response: Response,
 ) -> UserRead:
-    """Make a user of the tenant, with a role that is not above the caller's."""
+    """Make a user of the tenant, with a role that may nothing which the caller may not."""
     password = None if body.password is None else body.password.get_secret_value()
     user = await users.create(caller, email=body.email, name=body.name or "", role=body.role, password=password)
     response.headers["Location"] = f"/api/v1/users/{user.user_id}"
