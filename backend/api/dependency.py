@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backend.service.attachment import AttachmentService
     from backend.service.audit import AuditService
     from backend.service.cron import CronService
+    from backend.service.export import ExportService
     from backend.service.feedback import FeedbackService
     from backend.service.file import FileService
     from backend.service.hand_over import HandOverService
@@ -161,6 +162,10 @@ async def audit_service(connection: HTTPConnection) -> "AuditService":
     return container_of(connection).audit_service()
 
 
+async def export_service(connection: HTTPConnection) -> "ExportService":
+    return container_of(connection).export_service()
+
+
 async def summary_service(connection: HTTPConnection) -> "SummaryService":
     return container_of(connection).summary_service()
 
@@ -208,6 +213,7 @@ Users = Annotated["UserService", Depends(user_service)]
 Logins = Annotated["TokenService", Depends(token_service)]
 ApiKeys = Annotated["ApiKeyService", Depends(api_key_service)]
 Audit = Annotated["AuditService", Depends(audit_service)]
+Exports = Annotated["ExportService", Depends(export_service)]
 Summaries = Annotated["SummaryService", Depends(summary_service)]
 Setup = Annotated["SetupService", Depends(setup_service)]
 PlatformWebhooks = Annotated["PlatformWebhookService", Depends(platform_webhook_service)]

@@ -40,6 +40,7 @@ from backend.service.cron_scheduler import CronScheduler
 from backend.service.desk import DeskService
 from backend.service.document_store import DocumentStore
 from backend.service.event_store import DatabaseEventStore
+from backend.service.export import ExportService
 from backend.service.feedback import FeedbackService
 from backend.service.file import FileService
 from backend.service.graph_store import GraphStore
@@ -115,6 +116,7 @@ class Container(containers.DeclarativeContainer):
         on_deleted=providers.Singleton(part.tenant_deleted, __self__),
     )
     audit_service = providers.Singleton(AuditService, database)
+    export_service = providers.Singleton(ExportService, database, clock)
     password_hasher = providers.Singleton(PasswordHasher)
     api_key_service = providers.Singleton(ApiKeyService, database, clock)
     user_service = providers.Singleton(UserService, database, password_hasher, api_key_service, clock)

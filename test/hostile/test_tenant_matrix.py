@@ -162,6 +162,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/auth/password"): {"json": {"current_password": "nobody's", "new_password": "correct horse"}},
     ("GET", "/api/v1/tenant"): {},
     ("PATCH", "/api/v1/tenant"): {"json": {"version": 1, "name": "Mine"}},
+    ("GET", "/api/v1/tenant/export"): {},
     ("GET", "/api/v1/tenants"): {},
     ("POST", "/api/v1/tenants"): {"json": {"tenant_id": "mine-too"}},
     ("GET", "/api/v1/tenants/{tenant_id}"): {},

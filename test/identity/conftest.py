@@ -26,6 +26,7 @@ from backend.service.access_token import AccessTokens
 from backend.service.api_key import ApiKeyService
 from backend.service.audit import AuditService
 from backend.service.auth import Authenticator
+from backend.service.export import ExportService
 from backend.service.failure_limit import FailureLimit
 from backend.service.permission import ROLES
 from backend.service.tenant import TenantService
@@ -98,6 +99,7 @@ class House:
             token_service=lambda: self.logins,
             api_key_service=lambda: self.keys,
             audit_service=lambda: AuditService(self.database),
+            export_service=lambda: ExportService(self.database, self.clock),
         )
         problem.install(app)
         for part in (auth, tenant, user, api_key, audit):

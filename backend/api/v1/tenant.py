@@ -1,10 +1,14 @@
 """Tenants: one's own for its administrators, all of them for the server's operator."""
 
-from typing import Annotated
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Response
+import orjson
+from fastapi import APIRouter, Body, Query, Request, Response
+from starlette.responses import StreamingResponse
 
-from backend.api.dependency import Caller, Tenants, Users
+from backend.api.dependency import Caller, Exports, Tenants, Users
 from backend.core.error import (
     AlreadyThere,
     Conflict,
@@ -28,10 +32,18 @@ from backend.schema.tenant import (
     TenantUpdate,
 )
 from backend.schema.user import UserRead
+from backend.service.export import ExportPage
 
 router = APIRouter(tags=["tenants"])
 
 LIST_LIMIT = 100
+_NDJSON = "application/x-ndjson"
+_EXPORT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "JSON documents, one a line.", "content": {_NDJSON: {"schema": {"type": "string"}}}}
+}
+_APPOINTED: dict[int | str, dict[str, Any]] = {
+    200: {"model": UserRead, "description": "Somebody who was there, and is an owner now."}
+}
 
 
 @router.get("/tenant", summary="Get your tenant", responses=problems(Unauthorized, Forbidden))
@@ -46,6 +58,28 @@ async def get_own_tenant(caller: Caller, tenants: Tenants) -> TenantRead:
 async def update_own_tenant(body: OwnTenantUpdate, caller: Caller, tenants: Tenants) -> TenantRead:
     """Change the name or the settings of the caller's tenant."""
     return TenantRead.of(await tenants.update_own(caller, body.change(), body.version))
+
+
+@router.get(
+    "/tenant/export",
+    summary="Take everything along",
+    response_class=StreamingResponse,
+    responses=_EXPORT | problems(Unauthorized, Forbidden),
+)
+async def export_own_tenant(caller: Caller, exports: Exports, request: Request) -> StreamingResponse:
+    """Read all that the tenant has and the caller may read, as a stream of JSON documents, one a line.
+
+    The first line says what comes, each other is a row of a table, and the last one says how many there were: without
+    it, the export is not whole. Neither secrets nor their hashes are in it, nor the content of files.
+    """
+    recheck = request.scope.get("state", {}).get("recheck")
+    parts = await exports.begin(caller, None if recheck is None else partial(recheck, request.scope))
+    headers = {
+        "Content-Disposition": f'attachment; filename="{caller.tenant_id}.ndjson"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return StreamingResponse(_lines(parts), media_type=_NDJSON, headers=headers)
 
 
 @router.get("/tenants", summary="List tenants", responses=problems(Unauthorized, Forbidden, Invalid))
@@ -114,8 +148,7 @@ async def update_tenant(tenant_id: TenantId, body: TenantUpdate, caller: Caller,
     "/tenants/{tenant_id}/owners",
     summary="Give a tenant an owner",
     status_code=201,
-    responses={200: {"model": UserRead, "description": "Somebody who was there, and is an owner now."}}
-    | problems(Unauthorized, Forbidden, TenantNotFound, Conflict, Invalid, TooMany),
+    responses=_APPOINTED | problems(Unauthorized, Forbidden, TenantNotFound, Conflict, Invalid, TooMany),
 )
 async def appoint_owner(
     tenant_id: TenantId,
@@ -168,3 +201,16 @@ async def delete_tenant(tenant_id: TenantId, caller: Caller, tenants: Tenants) -
     log stay for the operator.
     """
     return TenantRead.of(await tenants.delete(caller, tenant_id))
+
+
+async def _lines(parts: AsyncIterator[dict[str, Any] | ExportPage]) -> AsyncIterator[bytes]:
+    async for part in parts:
+        if not isinstance(part, ExportPage):
+            yield _line(part)
+        elif part.rows:
+            yield b"".join(_line({"table": part.table, "row": row}) for row in part.rows)
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    # PostgreSQL's driver has UUIDs of a class of its own.
+    return orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
