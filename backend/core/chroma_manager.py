@@ -7,8 +7,12 @@ folder has an owner, one process, who holds a lock on its file `.owner` for as l
 import asyncio
 import fcntl
 import os
+import re
+import shutil
+import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
@@ -34,6 +38,7 @@ READERS = 2
 _INDEX = {"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 32}}
 _PAGE = 500
 _EMBED_SECONDS = 120.0
+_SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class ChromaManager:
@@ -113,6 +118,7 @@ class ChromaManager:
             for prefix in prefixes:
                 for name in _names(client, prefix):
                     client.delete_collection(name)
+            _remove_strays(self._path)
 
         for prefix in prefixes:
             self._collections.pop(prefix, None)
@@ -154,7 +160,9 @@ class ChromaManager:
         import chromadb
         from chromadb.config import Settings
 
-        return chromadb.PersistentClient(self._path, settings=Settings(anonymized_telemetry=False))
+        client = chromadb.PersistentClient(self._path, settings=Settings(anonymized_telemetry=False))
+        _remove_strays(self._path)
+        return client
 
     def _open_collection(self, client: "ClientAPI", prefix: str) -> "ChromaCollection":
         made_with = {"model": self._embedder.key, "dimensions": self._embedder.dimensions}
@@ -251,6 +259,21 @@ def _names(client: "ClientAPI", prefix: str) -> list[str]:
     for offset in range(0, client.count_collections(), _PAGE):
         names.extend(found.name for found in client.list_collections(limit=_PAGE, offset=offset))
     return [name for name in names if name.startswith(prefix)]
+
+
+def _remove_strays(path: Path) -> None:
+    """Remove the folders of collections that are no more: Chroma forgets a collection, and leaves its vectors there.
+
+    It has to be done by the thread that writes: none other makes a collection meanwhile. Only its own tables know which
+    folder is whose. That closing them drops the locks that Chroma's own SQLite has on the file does no harm: it keeps
+    account of them by itself, and no other process has the folder.
+    """
+    with closing(sqlite3.connect(f"{(path / 'chroma.sqlite3').resolve().as_uri()}?mode=ro", uri=True)) as database:
+        segments = {str(segment) for (segment,) in database.execute("SELECT id FROM segments")}
+    for folder in path.iterdir():
+        if _SEGMENT.fullmatch(folder.name) and folder.name not in segments:
+            shutil.rmtree(folder)
+            logger.debug("removed {folder}, the vectors of a collection that is no more", folder=folder)
 
 
 def _mismatch(built: str, configured: str) -> IndexMismatch:

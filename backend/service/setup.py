@@ -35,6 +35,7 @@ from backend.database.base import Database
 from backend.dto.principal import DEFAULT_TENANT, OPERATE, Principal
 from backend.dto.tenant import Installation
 from backend.repository.installation import AllInstallations, InstallationRepository, Kept, Sealed
+from backend.repository.tenant import TenantRepository
 from backend.service.audit import SERVER, AuditPen
 from backend.service.auth import OPERATOR
 from backend.service.installation_secret import InstallationSecrets
@@ -291,6 +292,9 @@ class SetupService:
         now = self._clock()
 
         def work(connection: Connection) -> bool:
+            owner = TenantRepository(connection, tenant).find()
+            if owner is not None and owner.status == "deleted":  # whose name the account's may still suggest
+                raise Conflict(f"Tenant {tenant} was deleted; name another for this account.")
             installations = InstallationRepository(connection, tenant)
             new = installations.insert(platform, domain, _account(account), sealed, now)
             if new:

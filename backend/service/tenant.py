@@ -168,6 +168,7 @@ class TenantService:
 
         Raises:
             TenantNotFound: it has no row.
+            Conflict: it was deleted.
             VersionConflict: somebody else changed it since.
             Invalid: a setting or a limit is none of ours.
         """
@@ -177,6 +178,8 @@ class TenantService:
         def work(connection: Connection) -> Tenant:
             tenants = TenantRepository(connection, tenant_id)
             before = tenants.get()
+            if before.status == "deleted":
+                raise Conflict(f"Tenant {tenant_id} was deleted.")
             if before.version != version:
                 raise VersionConflict(f"Tenant {tenant_id}", before.version)
             changed = _changed(before, change)

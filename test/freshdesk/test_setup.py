@@ -235,6 +235,17 @@ async def test_an_uninstalled_account_may_be_another_tenants(office: Office) -> 
     assert (await office.alice.delete("/setup/freshdesk", params={"purge": True})).status_code == 404
 
 
+async def test_nothing_is_installed_for_a_tenant_that_was_deleted(office: Office) -> None:
+    """Its data would be out of everybody's reach, and its name is what the domain of a customer who returns suggests."""
+    await office.operator.post("/setup/install", json=ACME)
+    await office.tenants.delete(OPERATOR, "acme")
+    for body in (ACME, ACME | {"tenant_id": "acme"}):
+        refused = await office.operator.post("/setup/install", json=body)
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflict")
+    assert len(office.heard) == 1
+    assert (await office.actions()) == ["installation.added"]
+
+
 async def test_whose_tenant_it_is_only_an_operator_may_say(office: Office) -> None:
     """(000-50, 000-63, X1) No default tenant, and no client's word for it."""
     for name in ("tenant_id", "company_id"):

@@ -163,6 +163,8 @@ async def test_a_deleted_tenant_does_not_come_back(house: House) -> None:
     assert (await house.ask("GET", "/api/v1/auth/me", ACME)).status_code == 403
     assert (await house.ask("POST", f"{ROOT}/acme/activate", OPERATOR)).status_code == 409
     assert (await house.ask("POST", ROOT, OPERATOR, json={"tenant_id": "acme"})).status_code == 409
+    change = {"version": 2, "name": "Acme again"}
+    assert (await house.ask("PATCH", f"{ROOT}/acme", OPERATOR, json=change)).status_code == 409
     await house.tenants.open()  # as the next start does
     assert (await house.ask("GET", "/api/v1/auth/me", ACME)).status_code == 403
 

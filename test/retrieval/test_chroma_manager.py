@@ -105,6 +105,36 @@ async def test_another_embedding_model_is_refused_until_the_vectors_are_forgotte
     await second.close()
 
 
+async def test_vectors_that_are_removed_leave_no_folder_behind(tmp_path: Path) -> None:
+    """Chroma forgets a collection, and leaves its vectors on the disk for good."""
+    path = tmp_path / "chroma"
+
+    def folders() -> set[str]:
+        return {folder.name for folder in path.iterdir() if folder.is_dir()}
+
+    chroma = ChromaManager(path, WordEmbedder(8))
+    await chroma.of("other").upsert(["a"], [axis(0)])
+    await chroma.of("other").query(axis(0), 1)
+    before = folders()
+    names = [str(number) for number in range(1200)]  # as many as Chroma writes into files of their own
+    await chroma.of("mine").upsert(names, [axis(number % 8) for number in range(1200)])
+    await chroma.of("mine").query(axis(0), 1)
+    assert len(folders()) > len(before)
+    await chroma.purge("mine")
+    assert folders() == before
+    assert [name for name, _ in await chroma.of("other").query(axis(0), 5)] == ["a"]
+    await chroma.close()
+    stray = path / "45babb78-7c19-4efe-af73-f4e6032ed477"  # of a server that left them
+    stray.mkdir()
+    (stray / "data_level0.bin").write_bytes(b"vectors")
+    (path / "notes").mkdir()  # nobody's business
+    again = ChromaManager(path, WordEmbedder(8))
+    await again.open()
+    assert folders() == before | {"notes"}
+    assert [name for name, _ in await again.of("other").query(axis(0), 5)] == ["a"]
+    await again.close()
+
+
 async def test_a_second_owner_is_told_who_the_first_is(tmp_path: Path) -> None:
     first, second = ChromaManager(tmp_path, WordEmbedder(8)), ChromaManager(tmp_path, WordEmbedder(8))
     await first.open()

@@ -10,6 +10,7 @@ from backend.api.dependency import Caller, PlatformWebhooks, Setup
 from backend.api.setup.install_page import install_page
 from backend.core.error import (
     AlreadyThere,
+    Conflict,
     InstallationNotFound,
     Invalid,
     KeyRefused,
@@ -54,7 +55,7 @@ async def check_connection(
     return ConnectionRead.of(tested)
 
 
-@router.post("/install", summary="Install a platform", responses=problems(*_ASKED, AlreadyThere))
+@router.post("/install", summary="Install a platform", responses=problems(*_ASKED, AlreadyThere, Conflict))
 async def install(
     wanted: Annotated[InstallRequest, Body(openapi_examples=INSTALL_EXAMPLES)], caller: Caller, setup: Setup
 ) -> InstallResult:

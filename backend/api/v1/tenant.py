@@ -137,7 +137,7 @@ async def get_tenant(tenant_id: TenantId, caller: Caller, tenants: Tenants) -> T
 @router.patch(
     "/tenants/{tenant_id}",
     summary="Change a tenant",
-    responses=problems(Unauthorized, Forbidden, TenantNotFound, VersionConflict, Invalid),
+    responses=problems(Unauthorized, Forbidden, TenantNotFound, Conflict, VersionConflict, Invalid),
 )
 async def update_tenant(tenant_id: TenantId, body: TenantUpdate, caller: Caller, tenants: Tenants) -> TenantRead:
     """Change the name, plan, limits or settings of a tenant."""
