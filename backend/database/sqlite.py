@@ -218,6 +218,7 @@ def _engine(path: Path, *, read_only: bool, foreign_keys: bool) -> Engine:
     def _configure(connection: sqlite3.Connection, _: object) -> None:
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA secure_delete=ON")  # what is removed is not left in the file; Debian's default
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA temp_store=MEMORY")

@@ -321,11 +321,12 @@ async def test_sqlite_keeps_its_settings(tmp_path: Path):
     def setting(name: str) -> Callable[[Connection], object]:
         return lambda connection: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
 
-    found = {name: await database.write(setting(name)) for name in ("journal_mode", "foreign_keys", "busy_timeout")}
+    names = ("journal_mode", "foreign_keys", "busy_timeout", "secure_delete")
+    found = {name: await database.write(setting(name)) for name in names}
     synced = await database.write(setting("synchronous")), await database.write(setting("synchronous"), durable=False)
     await database.close()
 
-    assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5000}
+    assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5000, "secure_delete": 1}
     assert synced == (2, 1)  # FULL, NORMAL
 
 

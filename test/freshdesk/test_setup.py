@@ -236,7 +236,7 @@ async def test_an_uninstalled_account_may_be_another_tenants(office: Office) -> 
 
 
 async def test_nothing_is_installed_for_a_tenant_that_was_deleted(office: Office) -> None:
-    """Its data would be out of everybody's reach, and its name is what the domain of a customer who returns suggests."""
+    """Its data would be out of everybody's reach; and the domain of a customer who returns suggests its name."""
     await office.operator.post("/setup/install", json=ACME)
     await office.tenants.delete(OPERATOR, "acme")
     for body in (ACME, ACME | {"tenant_id": "acme"}):
