@@ -61,11 +61,11 @@ def named_database() -> "Database":
     """Return the database that the command line or the settings name."""
     url = context.get_x_argument(as_dictionary=True).get("url")
     if isinstance(url, str) and url.startswith("sqlite:///"):
-        return build_database(None, Path(url.removeprefix("sqlite:///")))
+        return build_database(None, Path(url.removeprefix("sqlite:///")), migrating=True)
     if isinstance(url, str):
-        return build_database(SecretStr(url), Path())
+        return build_database(SecretStr(url), Path(), migrating=True)
     settings = load_settings()
-    return build_database(settings.database_url, settings.sqlite_path)
+    return build_database(settings.database_url, settings.sqlite_path, migrating=True)
 
 
 async def migrate_named() -> None:

@@ -97,7 +97,7 @@ class Container(containers.DeclarativeContainer):
     # where things are kept
     data_folder = providers.Singleton(DataFolder, set.data_dir)
     database = providers.Singleton(build_database, set.database_url, set.sqlite_path)
-    migrated_database = providers.Factory(build_database, set.database_url, set.sqlite_path, foreign_keys=False)
+    migrated_database = providers.Factory(build_database, set.database_url, set.sqlite_path, migrating=True)
     projects = providers.Singleton(open_projects, set.graph_config)
     """The `langgraph.json` files together, read but not imported."""
     checkpointer = providers.Singleton(

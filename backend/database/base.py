@@ -34,6 +34,8 @@ class Database(Protocol):
     async def write(self, work: Work[T], *, durable: bool = True) -> T:
         """Return what `work` returns, once it is committed; an exception of it undoes all of it and is raised here.
 
+        Work that met others' may be undone and called again, so it changes nothing but the database.
+
         `durable` waits until the disk has it: needed before something is acknowledged. Without it, a killed process
         loses nothing, but a power cut may lose the last writes.
 

@@ -16,6 +16,11 @@ T = TypeVar("T")
 
 POOL = 20
 WAIT_SECONDS = 10
+STATEMENT_SECONDS = 60
+TURNS = 5
+"""How often a unit of work is begun that PostgreSQL sent back because two had waited for each other."""
+_BEGIN_AGAIN = frozenset({"40001", "40P01"})
+"""`serialization_failure` and `deadlock_detected`: all of it was undone, and it may be done again."""
 
 
 class PostgresDatabase:
@@ -23,7 +28,9 @@ class PostgresDatabase:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patient: bool = False) -> None:
+        """`patient` waits for a statement as long as it takes."""
+        self._patient = patient
         self.url = make_url(url).set(drivername="postgresql+asyncpg")
         self._engine: AsyncEngine | None = None
         self._reading: AsyncEngine | None = None
@@ -45,7 +52,7 @@ class PostgresDatabase:
             pool_pre_ping=True,
             connect_args={
                 "timeout": WAIT_SECONDS,
-                "command_timeout": 60,
+                "command_timeout": None if self._patient else STATEMENT_SECONDS,
                 "connection_class": PostgresConnection,
             },
             json_serializer=dump_json,
@@ -64,7 +71,13 @@ class PostgresDatabase:
 
     async def write(self, work: Work[T], *, durable: bool = True) -> T:
         del durable  # PostgreSQL's commit is durable as its operator set it up
-        return await self._run(self._engine, work)
+        for _ in range(TURNS):
+            try:
+                return await self._run(self._engine, work)
+            except DBAPIError as error:
+                if _code(error) not in _BEGIN_AGAIN:
+                    raise
+        raise Unavailable("The database is busy: others write the same rows.")
 
     async def _run(self, engine: AsyncEngine | None, work: Work[T]) -> T:
         if engine is None:
@@ -80,7 +93,7 @@ class PostgresDatabase:
         except IntegrityError:
             raise
         except DBAPIError as error:
-            code = getattr(error.orig, "sqlstate", None) or ""
+            code = _code(error)
             if code.startswith("22"):  # data exception, e.g. a NUL character in text
                 raise Invalid("A value cannot be stored.") from error
             if error.connection_invalidated or code[:2] in {"", "08", "28", "3D", "53", "57"}:
@@ -88,3 +101,8 @@ class PostgresDatabase:
             raise
         except (OSError, TimeoutError, PoolTimeout) as error:
             raise Unavailable("The database does not answer.") from error
+
+
+def _code(error: DBAPIError) -> str:
+    """Return PostgreSQL's `SQLSTATE`; nothing when the error is not the server's."""
+    return getattr(error.orig, "sqlstate", None) or ""

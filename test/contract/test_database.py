@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Connection
+from sqlalchemy.util import await_only
 
 from backend.core.error import Invalid, ThreadBusy, Unavailable
 from backend.database.base import Database
-from backend.database.postgres import PostgresDatabase
+from backend.database.postgres import TURNS, PostgresDatabase
+from backend.database.session import build_database
 from backend.database.sqlite import SqliteDatabase
 
 TABLE = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)"
@@ -255,6 +258,67 @@ async def test_a_pool_without_a_free_connection_is_unavailable(postgres_url: str
     assert sorted(type(answer).__name__ for answer in answers) == ["Unavailable", "str"] or any(
         isinstance(answer, Unavailable) for answer in answers
     )
+
+
+async def test_two_writers_that_wait_for_each_other_both_come_to_their_end(postgres_url: str):
+    database = PostgresDatabase(postgres_url)
+    await database.open()
+    await database.write(create)
+    await database.write(lambda c: [add(note)(c) for note in (1, 2)])
+    both_hold_one = asyncio.Barrier(2)
+    begun = 0
+
+    def change(*order: int) -> Callable[[Connection], None]:
+        def work(connection: Connection) -> None:
+            nonlocal begun
+            begun += 1
+            first, second = order
+            connection.exec_driver_sql(f"UPDATE notes SET body = body || 'y' WHERE id = {first}")
+            if begun <= 2:
+                await_only(both_hold_one.wait())
+            connection.exec_driver_sql(f"UPDATE notes SET body = body || 'y' WHERE id = {second}")
+
+        return work
+
+    await asyncio.gather(database.write(change(1, 2)), database.write(change(2, 1)))
+
+    bodies = await database.read(lambda c: list(c.exec_driver_sql("SELECT body FROM notes").scalars()))
+    assert bodies == ["xyy", "xyy"]
+    assert begun == 3
+    await database.close()
+
+
+async def test_work_that_is_sent_back_again_and_again_is_unavailable(postgres_url: str):
+    database = PostgresDatabase(postgres_url)
+    await database.open()
+    begun = 0
+
+    def work(connection: Connection) -> None:
+        nonlocal begun
+        begun += 1
+        connection.exec_driver_sql("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$")
+
+    with pytest.raises(Unavailable):
+        await database.write(work)
+    assert begun == TURNS
+    await database.close()
+
+
+async def test_a_migration_waits_for_as_long_as_it_takes(postgres_url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("backend.database.postgres.STATEMENT_SECONDS", 0.1)
+
+    def long(connection: Connection) -> str:
+        return str(connection.exec_driver_sql("SELECT 'done' FROM pg_sleep(0.3)").scalar())
+
+    url = SecretStr(postgres_url)
+    ordinary, migrating = build_database(url, Path()), build_database(url, Path(), migrating=True)
+    await ordinary.open()
+    await migrating.open()
+    with pytest.raises(Unavailable):
+        await ordinary.write(long)
+    assert await migrating.write(long) == "done"
+    await ordinary.close()
+    await migrating.close()
 
 
 async def test_a_full_disk_is_unavailable_and_passes(tmp_path: Path):
