@@ -12,6 +12,7 @@ from backend.core.error import AttachmentNotFound
 from backend.database.model import AttachmentRow, TicketRow, table_of
 from backend.dto.ticket import Attachment, AttachmentData, AttachmentStatus, ObjectType
 from backend.repository.scope import AcrossTenants, Scoped
+from backend.repository.upsert import fitting
 from backend.util.id_generator import new_id
 from backend.util.storable import storable_text
 
@@ -46,7 +47,7 @@ class AttachmentRepository(Scoped):
         """
         rows: dict[str, dict[str, Any]] = {}
         for item in attachments:
-            rows[item.attachment_id] = {
+            row = {
                 "tenant_id": self._tenant_id,
                 "id": new_id(),
                 "platform": platform,
@@ -55,7 +56,7 @@ class AttachmentRepository(Scoped):
                 "parent_id": parent_id,
                 "ticket_id": ticket_id,
                 "name": storable_text(item.name),
-                "content_type": storable_text(item.content_type)[:255],
+                "content_type": storable_text(item.content_type),
                 "size": item.size,
                 "url": None if item.url is None else storable_text(item.url),
                 "private": private,
@@ -63,8 +64,9 @@ class AttachmentRepository(Scoped):
                 "created_at": now,
                 "updated_at": now,
             }
+            rows[item.attachment_id] = fitting(_attachments, row)
         waiting = 0
-        for chunk in _chunks(list(rows.values())):
+        for chunk in _chunks([rows[attachment_id] for attachment_id in sorted(rows)]):
             waiting += self._upsert(chunk)
         return waiting
 

@@ -40,7 +40,7 @@ class KnowledgeGraphRepository(Scoped):
         upsert(
             self._connection,
             _entities,
-            [rows[key] for key in sorted(rows)],  # in one order, so that two writers do not wait for each other
+            list(rows.values()),
             key=_ENTITY_KEY,
             change=("name", "properties", "updated_at"),
             where=(lambda old, new: literal(False)) if keep else None,
@@ -91,7 +91,7 @@ class KnowledgeGraphRepository(Scoped):
                 "properties": dict(relation.properties),
                 "updated_at": now,
             }
-            for relation in sorted(relations, key=lambda one: (one.source, one.type, one.target))
+            for relation in relations
         ]
         upsert(self._connection, _relations, rows, key=_RELATION_KEY, change=("properties", "updated_at"))
 

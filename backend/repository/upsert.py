@@ -17,7 +17,7 @@ NEVER = frozenset({"tenant_id", "id", "created_at"})
 """What no conflict may change: whose a row is, what it is called, and since when it is there."""
 
 Columns = ReadOnlyColumnCollection[str, Any]
-_INT_MAX = 2**31 - 1
+_INT_MAX, _BIG_MAX = 2**31 - 1, 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ def upsert(
     """Insert rows; where `key` is taken, set the columns `change` to the new values. Return what was written.
 
     `also` gives further values from the columns as they are and as they were to be; where `where` is false of the two,
-    the row stays as it is and is not among the returned. All rows have the same columns, and no key twice.
+    the row stays as it is and is not among the returned. All rows have the same columns, and no key twice. They are
+    written in the order of their keys, so that two writers of the same rows do not wait for each other.
 
     Raises:
         ValueError: a column of `NEVER` or of the key was to be changed: a mistake of ours.
@@ -58,8 +59,9 @@ def upsert(
     condition = None if where is None else where(old, new)
     statement = statement.on_conflict_do_update(index_elements=list(key), set_=values, where=condition)
     returned: list[Row[Any]] = []
-    for at in range(0, len(rows), BATCH):
-        batch = [dict(row) for row in rows[at : at + BATCH]]
+    ordered = sorted(rows, key=lambda row: tuple(row[name] for name in key))
+    for at in range(0, len(ordered), BATCH):
+        batch = [dict(row) for row in ordered[at : at + BATCH]]
         if returning:
             found = connection.execute(statement.returning(*(table.c[name] for name in returning)), batch)
             returned += found.all()
@@ -88,6 +90,7 @@ def fitting(table: Table, row: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, str) and isinstance(kind, String) and not isinstance(kind, Text):
             if kind.length is not None and len(value) > kind.length:
                 row[name] = value[: kind.length]
-        elif isinstance(value, int) and isinstance(kind, Integer) and not isinstance(kind, BigInteger):
-            row[name] = max(-_INT_MAX, min(value, _INT_MAX))
+        elif isinstance(value, int) and isinstance(kind, Integer):
+            most = _BIG_MAX if isinstance(kind, BigInteger) else _INT_MAX
+            row[name] = max(-most, min(value, most))
     return row

@@ -402,3 +402,9 @@ async def test_rows_are_put_once_and_renewed(database: Database) -> None:
     assert await database.write(lambda c: AttachmentRepository(c, "acme").purge(NOW)) == 450
     assert await database.write(lambda c: AttachmentRepository(c, "acme").forget([one.id for one in mine])) == 450
     assert await database.read(lambda c: AllAttachments(c).waiting()) == [("beta", "freshdesk")]
+
+
+async def test_a_size_that_no_column_holds_does_not_stop_the_rest(database: Database) -> None:
+    await put(database, named("1", size=2**80), named("2", size=7))
+    kept = await database.read(lambda c: AttachmentRepository(c, "acme").list())
+    assert [attachment.data.size for attachment in kept] == [2**63 - 1, 7]

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from backend.core.error import Invalid, TicketNotFound, VersionConflict
 from backend.database.base import Database
-from backend.database.model import ArticleRow, ConversationRow, IntegratedObjectRow, TicketRow, table_of
+from backend.database.model import ArticleRow, ConversationRow, EntityRow, IntegratedObjectRow, TicketRow, table_of
 from backend.dto.tenant import Limits, Tenant
 from backend.dto.ticket import ArticleData, AttachmentData, ConversationData, TicketData, TicketFilter
 from backend.repository.article import ArticleRepository
@@ -690,3 +690,19 @@ async def test_tenants_are_found_by_what_they_chose(database: Database, status: 
     await database.write(put)
     found = await database.read(lambda c: AllTenants(c).that_chose("summaries", "all"))
     assert list(found) == (["alpha"] if status == "active" else [])
+
+
+async def test_rows_are_written_in_the_order_of_their_keys_so_that_no_two_writers_wait_for_each_other(
+    database: Database,
+) -> None:
+    def put(connection: Any) -> list[str]:
+        rows = [
+            {"tenant_id": "acme", "label": "tag", "key": key, "name": key, "properties": {}, "updated_at": NOW}
+            for key in ("c", "a", "b")
+        ]
+        written = upsert(
+            connection, table_of(EntityRow), rows, key=("tenant_id", "label", "key"), change=("name",), returning=("key",)
+        )
+        return [row.key for row in written]
+
+    assert await database.write(of_everyone(put)) == ["a", "b", "c"]
