@@ -212,7 +212,7 @@ class AttachmentService:
             if not gone:
                 return
             for attachment in gone:
-                await _empty(files, _folder(attachment))
+                await files.clear(_folder(attachment))
             ids = [attachment.id for attachment in gone]
             await self._database.write(lambda c: AttachmentRepository(c, tenant_id).forget(ids))  # noqa: B023 - awaited within this turn
             yield len(gone)
@@ -234,7 +234,7 @@ class AttachmentService:
         async for _ in self._clear(tenant_id, platform):
             pass
         # Also what no row knows of, however it came there.
-        await _empty(self._storages.of(tenant_id), f"attachments/{platform}" if platform else "attachments")
+        await self._storages.of(tenant_id).clear(f"attachments/{safe_name(platform)}" if platform else "attachments")
 
     # --- showing
 
@@ -340,12 +340,6 @@ async def _blocks(path: Path) -> AsyncGenerator[bytes]:
             yield block
     finally:
         stream.close()
-
-
-async def _empty(files: FileStorage, folder: str) -> None:
-    while (page := await files.list(folder)).files:
-        for entry in page.files:
-            await files.delete(entry.key)
 
 
 def _folder(attachment: Attachment) -> str:

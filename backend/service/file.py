@@ -97,12 +97,7 @@ class FileService:
 
     async def purge(self, tenant_id: str) -> int:
         """Remove every file that is kept for a tenant, attachments too; return how many there were."""
-        files = self._storages.of(tenant_id)
-        removed = 0
-        while (page := await files.list()).files:
-            for entry in page.files:
-                removed += await files.delete(entry.key)
-        return removed
+        return await self._storages.of(tenant_id).clear()
 
     def _of(self, principal: Principal, path: str) -> tuple[FileStorage, str]:
         return self._storages.of(principal.tenant_id), f"{_HOME}{check_path(path)}"

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from hashlib import sha256
 from pathlib import Path
+from unicodedata import normalize
 from uuid import uuid4
 
 import httpx
@@ -293,6 +294,58 @@ async def test_a_path_that_could_lead_elsewhere_is_refused(files: FileStorage, p
 async def test_what_is_no_tenant_has_no_files(storages: FileStorages, tenant_id: str) -> None:
     with pytest.raises(InvalidId):
         storages.of(tenant_id)
+
+
+async def test_a_folder_is_emptied_with_all_below_it_and_nothing_beside_it(storages: FileStorages) -> None:
+    mine, theirs = storages.of("acme"), storages.of("acme2")
+    kept = ("a", "b/2", "bb/1")
+    for path in (*kept, "b/1/x", "b/1/y/z", "b/1/한글.txt", "b/1/100%#?.txt"):
+        await mine.put(path, b"x")
+    await theirs.put("b/1/x", b"x")
+
+    assert await mine.clear("b/1") == 4
+    assert await mine.clear("b/1") == 0
+    assert tuple(entry.key for entry in (await mine.list()).files) == kept
+    assert await mine.clear() == 3
+    assert (await mine.list()).files == ()
+    assert len((await theirs.list()).files) == 1
+    await mine.put("b/1/x", b"again")
+    assert await read(mine, "b/1/x") == b"again"
+
+
+async def test_whatever_its_name_a_file_goes_with_its_folder(tmp_path: Path) -> None:
+    storages = LocalStorages(tmp_path / "files", max_bytes=MB)
+    files = storages.of("acme")
+    await files.put("notes/한글.txt", b"x")
+    folder, outside = tmp_path / "files/acme/notes", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a").touch()
+    (folder / "한글.txt").rename(folder / normalize("NFD", "한글.txt"))  # as a copy by way of macOS has it
+    (folder / "ends with a space ").touch()
+    (folder / "link").symlink_to(outside)
+
+    async with asyncio.timeout(30):
+        assert await files.clear() == 3
+    assert (await files.list()).files == ()
+    assert list(outside.iterdir()) == [outside / "a"]
+
+
+async def test_a_slow_reader_gets_the_whole_file(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = f"test-{uuid4().hex}"
+    content = os.urandom(32 * MB)  # more than the sockets on the way hold
+    await in_s3(s3, tmp_path, bucket).of("acme").put("large", content)
+    monkeypatch.setattr("backend.core.storage.s3_storage._SECONDS", 1.0)
+    digest = sha256()
+
+    async with aclosing(in_s3(s3, tmp_path, bucket).of("acme").open("large")) as blocks:
+        digest.update(await anext(blocks))
+        await asyncio.sleep(1.5)  # longer than the store may leave us without an answer
+        async for block in blocks:
+            digest.update(block)
+
+    assert digest.digest() == sha256(content).digest()
 
 
 async def test_tenants_do_not_see_each_other(storages: FileStorages) -> None:

@@ -70,6 +70,9 @@ class FileStorage(Protocol):
     async def delete(self, path: str) -> bool:
         """Remove a file; return whether it was there."""
 
+    async def clear(self, folder: str = "") -> int:
+        """Remove every file in a folder and in those below it, whatever it is called; return how many there were."""
+
     async def list(self, folder: str = "", *, limit: int = LIST_LIMIT, after: str | None = None) -> FilePage:
         """Return the files in a folder and in those below it, at most `limit`, from behind the page's `next` on."""
 

@@ -118,19 +118,24 @@ class LocalStorage:
             if not place.is_file():
                 return False
             place.unlink()
-            for folder in place.parents:
-                if folder == self._home:
-                    break
-                try:
-                    folder.rmdir()
-                except OSError:
-                    break  # something else is in it
+            self._prune(place.parent)
             return True
 
         try:
             return await _disk(remove)
         except FileNotFound:
             return False
+
+    async def clear(self, folder: str = "") -> int:
+        key = check_path(folder) if folder else ""
+
+        def empty() -> int:
+            place = self._locate(key) if key else self._home
+            removed = _empty(place)
+            self._prune(place)
+            return removed
+
+        return await _disk(empty)
 
     async def list(self, folder: str = "", *, limit: int = LIST_LIMIT, after: str | None = None) -> FilePage:
         top = f"{check_path(folder)}/" if folder else ""
@@ -166,6 +171,15 @@ class LocalStorage:
         if os.path.realpath(place) != os.path.join(real, *key.split("/")):
             raise InvalidId("The path leads through a symbolic link.")
         return place
+
+    def _prune(self, folder: Path) -> None:
+        """Remove a folder and those above it, up to the tenant's, as far as they are empty."""
+        while folder != self._home:
+            try:
+                folder.rmdir()
+            except OSError:
+                break  # something else is in it
+            folder = folder.parent
 
     def _stream(self, key: str) -> BinaryIO:
         """Open a file.
@@ -229,6 +243,23 @@ def _files(folder: Path, prefix: str, after: str) -> Iterator[tuple[str, "os.Dir
                 yield key, entry
         elif key > after or after.startswith(key):
             yield from _files(Path(entry.path), key, after)
+
+
+def _empty(folder: Path) -> int:
+    """Remove what is below a folder; return how many files that were.
+
+    Their names are not asked whether they are paths: a copy that was made on another system may have put them in a
+    form of Unicode in which nobody finds them, and they are to go all the same.
+    """
+    removed = 0
+    for place, folders, names in folder.walk(top_down=False):  # it follows no symbolic links, and names them as files
+        for name in names:
+            (place / name).unlink(missing_ok=True)
+        removed += len(names)
+        for name in folders:
+            with suppress(OSError):  # somebody has put something into it just now
+                (place / name).rmdir()
+    return removed
 
 
 def _describe(key: str, stream: BinaryIO) -> StoredFile:

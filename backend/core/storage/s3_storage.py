@@ -31,6 +31,8 @@ _PARTS_AT_ONCE = 2
 _CONNECT_SECONDS = 5.0
 _SECONDS = 60.0
 """Without an answer."""
+_WHOLE = timedelta(days=1)
+"""For a whole file. Who reads one over a slow line takes as long as that takes, and the library would stop after 30 s."""
 _RETRIES = 3
 _SEEN_SECONDS = 30.0
 """For so long a bucket that was there is taken to be there."""
@@ -100,7 +102,8 @@ class S3Storages:
                 client_options={
                     "allow_http": (self._endpoint or "").startswith("http://"),
                     "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-                    "timeout": timedelta(seconds=_SECONDS),
+                    "read_timeout": timedelta(seconds=_SECONDS),
+                    "timeout": _WHOLE,
                 },
                 retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_SECONDS)},
                 **keys,
@@ -233,6 +236,19 @@ class S3Storage:
             return False
         await self._ask(key, delete_async(self._storages.store, self._home + key))
         return True
+
+    async def clear(self, folder: str = "") -> int:
+        from obstore import delete_async
+
+        removed, after = 0, None
+        while True:
+            page = await self.list(folder, after=after)
+            if page.files:
+                keys = [self._home + entry.key for entry in page.files]
+                await self._ask(folder, delete_async(self._storages.store, keys))
+            removed += len(page.files)
+            if (after := page.next) is None:
+                return removed
 
     async def list(self, folder: str = "", *, limit: int = LIST_LIMIT, after: str | None = None) -> FilePage:
         from obstore import list as list_objects
