@@ -437,6 +437,7 @@ class Container(containers.DeclarativeContainer):
             platform_webhook_service,
             retention_service,
             tenant_purge,
+            database,
         ),
     )
     health_service = providers.Singleton(

@@ -130,6 +130,7 @@ def sweeps(
     webhooks: PlatformWebhookService,
     retention: RetentionService,
     purge: TenantPurge,
+    database: Database,
 ) -> list[tuple[float, Sweep]]:
     thread_ttl, store_ttl = projects.checkpointer.ttl, projects.store.ttl
     every = [config and config.sweep_interval_minutes for config in (thread_ttl, store_ttl)]
@@ -148,6 +149,7 @@ def sweeps(
         (3600, webhooks.sweep),
         (3600, retention.sweep),
         (3600, purge.sweep),
+        (3600, database.tidy),
     ]
 
 

@@ -43,6 +43,13 @@ class Database(Protocol):
             Unavailable: the database cannot be reached or written.
         """
 
+    async def tidy(self) -> None:
+        """Give back to the disk what removed rows took, but for what new ones will need soon; others write meanwhile.
+
+        Raises:
+            Unavailable: the database cannot be reached or written.
+        """
+
 
 def dump_json(value: object) -> str:
     """Serialize for a JSON column.

@@ -79,6 +79,9 @@ class PostgresDatabase:
                     raise
         raise Unavailable("The database is busy: others write the same rows.")
 
+    async def tidy(self) -> None:
+        """PostgreSQL does that by itself (autovacuum)."""
+
     async def _run(self, engine: AsyncEngine | None, work: Work[T]) -> T:
         if engine is None:
             raise Unavailable("The database is closed.")

@@ -31,6 +31,10 @@ READERS = 2
 WRITER_CACHE, READER_CACHE = 8_000, 4_000
 """KiB of pages that a connection keeps. Beyond that, the system's own cache is as near as a copy."""
 BUSY_SECONDS = 5
+SPARE = 10 * 1024 * 1024
+"""Bytes of a file that are free and stay so: to be written again soon costs less than to be given back and taken anew."""
+TIDIED = 512
+"""Pages that are given back in one commit."""
 
 
 @dataclass(slots=True)
@@ -102,6 +106,11 @@ class SqliteDatabase:
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(_Job(work, durable, future))
         return await future
+
+    async def tidy(self) -> None:
+        """Make the file smaller. One that was made before files were made so (`auto_vacuum`) stays as it is."""
+        while await self.write(_give_back, durable=False):
+            pass
 
     def _read(self, work: Work[T]) -> T:
         connection: Connection | None = getattr(self._local, "connection", None)
@@ -199,6 +208,21 @@ def _resolve(group: list[_Job]) -> None:
             job.future.set_result(job.result)
 
 
+def _give_back(connection: Connection) -> bool:
+    """Give some free pages back; return whether that is worth doing again."""
+    raw = _raw(connection)
+
+    def figure(name: str) -> int:
+        return int(raw.execute(f"PRAGMA {name}").fetchone()[0])
+
+    free = figure("freelist_count")
+    more = free - SPARE // figure("page_size")
+    if more <= 0:
+        return False
+    raw.execute(f"PRAGMA incremental_vacuum({min(more, TIDIED)})").fetchall()
+    return figure("freelist_count") < free
+
+
 def _engine(path: Path, *, read_only: bool, foreign_keys: bool) -> Engine:
     name = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
 
@@ -217,6 +241,7 @@ def _engine(path: Path, *, read_only: bool, foreign_keys: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:
         if not read_only:
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # holds for a new file, whose first page is not written
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA secure_delete=ON")  # what is removed is not left in the file; Debian's default
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")

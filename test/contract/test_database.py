@@ -1,6 +1,7 @@
 """What both databases promise (`backend/database/base.py`)."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from backend.database.postgres import TURNS, PostgresDatabase
 from backend.database.session import build_database
 from backend.database.sqlite import SqliteDatabase
 
+MB = 1024 * 1024
 TABLE = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)"
 
 
@@ -392,6 +394,37 @@ async def test_sqlite_keeps_its_settings(tmp_path: Path):
 
     assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5000, "secure_delete": 1}
     assert synced == (2, 1)  # FULL, NORMAL
+
+
+@pytest.mark.parametrize(("old", "smaller"), [(False, True), (True, False)])
+async def test_what_was_removed_is_given_back_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, old: bool, smaller: bool
+):
+    monkeypatch.setattr("backend.database.sqlite.SPARE", MB)
+    path = tmp_path / "test.db"
+    if old:  # made before files were made so; it keeps its size, and nothing else is wrong with it
+        with sqlite3.connect(path) as made:
+            made.execute("PRAGMA journal_mode=WAL")
+            made.execute("CREATE TABLE before (id INTEGER)")
+        made.close()
+    database = SqliteDatabase(path)
+    await database.open()
+    await database.write(create)
+    for note in range(20):
+        await database.write(add(note, "x" * MB), durable=False)
+    await database.write(lambda c: c.exec_driver_sql("DELETE FROM notes WHERE id <> 7"))
+    await database.tidy()
+    assert await database.read(lambda c: c.exec_driver_sql("SELECT length(body) FROM notes").scalar()) == MB
+    assert await database.read(lambda c: c.exec_driver_sql("PRAGMA integrity_check").scalar()) == "ok"
+    await database.close()
+
+    assert (path.stat().st_size < 3 * MB) is smaller
+
+
+async def test_tidying_takes_nothing_away(store: Database):
+    await store.write(add(1))
+    await store.tidy()
+    assert await store.read(notes) == [1]
 
 
 async def test_readers_cannot_write(store: Database):
