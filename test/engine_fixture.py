@@ -154,6 +154,8 @@ class Mortal:
 
     async def close(self) -> None: ...
 
+    async def tidy(self) -> None: ...
+
     async def read(self, work: Work[T]) -> T:
         return await self._ask(lambda: self._database.read(work))
 

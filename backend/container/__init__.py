@@ -438,6 +438,7 @@ class Container(containers.DeclarativeContainer):
             retention_service,
             tenant_purge,
             database,
+            file_storages,
         ),
     )
     health_service = providers.Singleton(

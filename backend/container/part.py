@@ -19,6 +19,7 @@ from backend.core.rate import RateLimiter, rate_limiter
 from backend.core.run.event_log import EventLog
 from backend.core.run.serde import checkpoint_serde
 from backend.core.run.wire import dumps
+from backend.core.storage import FileStorages
 from backend.database.base import Database
 from backend.dto.principal import Principal
 from backend.dto.run import Run
@@ -131,6 +132,7 @@ def sweeps(
     retention: RetentionService,
     purge: TenantPurge,
     database: Database,
+    files: FileStorages,
 ) -> list[tuple[float, Sweep]]:
     thread_ttl, store_ttl = projects.checkpointer.ttl, projects.store.ttl
     every = [config and config.sweep_interval_minutes for config in (thread_ttl, store_ttl)]
@@ -150,6 +152,7 @@ def sweeps(
         (3600, retention.sweep),
         (3600, purge.sweep),
         (3600, database.tidy),
+        (3600, files.tidy),
     ]
 
 

@@ -32,7 +32,7 @@ WRITER_CACHE, READER_CACHE = 8_000, 4_000
 """KiB of pages that a connection keeps. Beyond that, the system's own cache is as near as a copy."""
 BUSY_SECONDS = 5
 SPARE = 10 * 1024 * 1024
-"""Bytes of a file that are free and stay so: to be written again soon costs less than to be given back and taken anew."""
+"""Bytes of a file that are free and stay so: new rows are soon to be written there."""
 TIDIED = 512
 """Pages that are given back in one commit."""
 
@@ -241,13 +241,16 @@ def _engine(path: Path, *, read_only: bool, foreign_keys: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:
         if not read_only:
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # holds for a new file, whose first page is not written
+            connection.execute(
+                "PRAGMA auto_vacuum=INCREMENTAL"
+            )  # holds for a new file, whose first page is not written
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA secure_delete=ON")  # what is removed is not left in the file; Debian's default
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute(f"PRAGMA cache_size=-{READER_CACHE if read_only else WRITER_CACHE}")
+        connection.create_function("lower", 1, _lower, deterministic=True)
         connection.create_function("json_contains", 2, _json_contains, deterministic=True)
         connection.create_function("json_passes", 2, _json_passes, deterministic=True)
 
@@ -262,6 +265,11 @@ def _connect(engine: Engine) -> Connection:
     connection = engine.connect()
     connection.begin()
     return connection
+
+
+def _lower(text: str | None) -> str | None:
+    """As PostgreSQL does it; SQLite's own knows the letters of ASCII alone."""
+    return None if text is None else text.lower()
 
 
 def _json_contains(document: str | None, wanted: str) -> bool:

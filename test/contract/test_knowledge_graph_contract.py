@@ -53,6 +53,13 @@ async def test_an_entity_is_put_replaced_found_and_removed(graph: KnowledgeGraph
         await graph.get("error_code", "E-1")
 
 
+@pytest.mark.parametrize("asked", ["ÉCLAIR ÜBER Ж", "éclair über ж", "Éclair"])
+async def test_an_entity_is_found_whatever_the_case_of_its_letters(graph: KnowledgeGraph, asked: str) -> None:
+    sold = Entity(label="product", key="Éclair Über Ж", name="과자")
+    await graph.put_entities([sold])
+    assert await graph.find("product", asked) == [sold]
+
+
 async def test_one_name_may_be_of_two_kinds(graph: KnowledgeGraph) -> None:
     """(002-17): identified by name only."""
     await graph.put_entities([code("42"), ticket("42")])

@@ -330,9 +330,7 @@ async def test_whatever_its_name_a_file_goes_with_its_folder(tmp_path: Path) -> 
     assert list(outside.iterdir()) == [outside / "a"]
 
 
-async def test_a_slow_reader_gets_the_whole_file(
-    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_reader_gets_the_whole_file(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = f"test-{uuid4().hex}"
     content = os.urandom(32 * MB)  # more than the sockets on the way hold
     await in_s3(s3, tmp_path, bucket).of("acme").put("large", content)
@@ -467,7 +465,8 @@ async def test_what_a_copy_of_the_folder_lost_is_made_anew(tmp_path: Path) -> No
     assert (found.sha256, found.content_type, found.size) == (put.sha256, put.content_type, put.size)
 
 
-async def test_what_a_killed_server_was_receiving_is_cleared_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", [None, "s3://bucket"])
+async def test_what_a_killed_server_was_receiving_is_cleared_away(tmp_path: Path, url: str | None) -> None:
     incoming = tmp_path / "files" / ".incoming"
     incoming.mkdir(parents=True)
     old, new = incoming / "old.part", incoming / "new.part"
@@ -475,9 +474,13 @@ async def test_what_a_killed_server_was_receiving_is_cleared_away(tmp_path: Path
     new.touch()
     os.utime(old, (1, 1))
 
-    await LocalStorages(tmp_path / "files", max_bytes=MB).open()
-
+    storages = open_storages(url, tmp_path / "files", max_bytes=MB)
+    await storages.open()
     assert list(incoming.iterdir()) == [new]
+
+    os.utime(new, (1, 1))  # one that was killed just before this one started
+    await storages.tidy()
+    assert list(incoming.iterdir()) == []
 
 
 async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:

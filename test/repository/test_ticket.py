@@ -696,12 +696,17 @@ async def test_rows_are_written_in_the_order_of_their_keys_so_that_no_two_writer
     database: Database,
 ) -> None:
     def put(connection: Any) -> list[str]:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"tenant_id": "acme", "label": "tag", "key": key, "name": key, "properties": {}, "updated_at": NOW}
             for key in ("c", "a", "b")
         ]
         written = upsert(
-            connection, table_of(EntityRow), rows, key=("tenant_id", "label", "key"), change=("name",), returning=("key",)
+            connection,
+            table_of(EntityRow),
+            rows,
+            key=("tenant_id", "label", "key"),
+            change=("name",),
+            returning=("key",),
         )
         return [row.key for row in written]
 

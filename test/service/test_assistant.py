@@ -45,6 +45,8 @@ class Watched:
 
     async def close(self) -> None: ...
 
+    async def tidy(self) -> None: ...
+
     async def read(self, work: Work[T]) -> T:
         self.reads += 1
         found = await self._database.read(work)

@@ -88,7 +88,10 @@ class FileStorages(Protocol):
     """The storage of the server: one `FileStorage` a tenant."""
 
     async def open(self) -> None:
-        """Make ready, and clear away what a killed server was receiving."""
+        """Make ready."""
+
+    async def tidy(self) -> None:
+        """Clear away what a killed server was receiving."""
 
     async def close(self) -> None: ...
 

@@ -40,11 +40,11 @@ class LocalStorages:
         self._max_bytes = max_bytes
 
     async def open(self) -> None:
-        def prepare() -> None:
-            (self._folder / _INCOMING).mkdir(parents=True, exist_ok=True, mode=0o700)
-            clear_stale(self._folder / _INCOMING)
+        await _disk(lambda: (self._folder / _INCOMING).mkdir(parents=True, exist_ok=True, mode=0o700))
+        await self.tidy()
 
-        await _disk(prepare)
+    async def tidy(self) -> None:
+        await asyncio.to_thread(clear_stale, self._folder / _INCOMING)
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -32,7 +32,7 @@ _CONNECT_SECONDS = 5.0
 _SECONDS = 60.0
 """Without an answer."""
 _WHOLE = timedelta(days=1)
-"""For a whole file. Who reads one over a slow line takes as long as that takes, and the library would stop after 30 s."""
+"""For a whole file: who reads one over a slow line takes as long as that takes. The library would stop after 30 s."""
 _RETRIES = 3
 _SEEN_SECONDS = 30.0
 """For so long a bucket that was there is taken to be there."""
@@ -66,11 +66,11 @@ class S3Storages:
         self._seen = float("-inf")
 
     async def open(self) -> None:
-        def prepare() -> None:
-            self.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
-            clear_stale(self.incoming)
+        await asyncio.to_thread(self.incoming.mkdir, parents=True, exist_ok=True, mode=0o700)
+        await self.tidy()
 
-        await asyncio.to_thread(prepare)
+    async def tidy(self) -> None:
+        await asyncio.to_thread(clear_stale, self.incoming)
 
     async def close(self) -> None:
         self._store = None
