@@ -241,9 +241,7 @@ def _engine(path: Path, *, read_only: bool, foreign_keys: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:
         if not read_only:
-            connection.execute(
-                "PRAGMA auto_vacuum=INCREMENTAL"
-            )  # holds for a new file, whose first page is not written
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of an empty file; one with tables stays as it is
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA secure_delete=ON")  # what is removed is not left in the file; Debian's default
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
