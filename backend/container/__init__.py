@@ -113,6 +113,7 @@ class Container(containers.DeclarativeContainer):
         database,
         clock,
         known=set.tokens,
+        on_changed=providers.Singleton(part.tenant_changed, __self__),
         on_deleted=providers.Singleton(part.tenant_deleted, __self__),
     )
     audit_service = providers.Singleton(AuditService, database)
@@ -311,6 +312,7 @@ class Container(containers.DeclarativeContainer):
         event_ttl=set.event_ttl,
         idempotency_ttl=set.idempotency_ttl,
         used=providers.Singleton(part.noting, usage_recorder),
+        budget=providers.Singleton(part.budget_of_runs, budget),
     )
 
     # use cases

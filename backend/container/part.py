@@ -32,6 +32,7 @@ from backend.repository.checkpoint import Fence
 from backend.service.api_key import ApiKeyService
 from backend.service.audit import SERVER
 from backend.service.auth import Authenticator, HeaderVerifier
+from backend.service.budget import Budget
 from backend.service.graph_store import GraphStore
 from backend.service.hand_over import SWEEP_SECONDS, HandOverService
 from backend.service.health import Check
@@ -96,6 +97,13 @@ def noting(recorder: UsageRecorder) -> Callable[[Run, Usage], None]:
         recorder.note(run.tenant_id, run.user_id, run.request.agent, usage, run_id=run.run_id)
 
     return note
+
+
+def budget_of_runs(budget: Budget) -> Callable[[Run], Awaitable[None]]:
+    async def check(run: Run) -> None:
+        await budget.check(Principal(run.tenant_id, run.user_id))
+
+    return check
 
 
 def serde(config: "SerdeConfig | None") -> JsonPlusSerializer:
@@ -221,6 +229,10 @@ def rereading(container: Any) -> Callable[[str, str, Sequence[str]], Awaitable[o
         await container.sync_service().changed(tenant_id, platform, tickets)
 
     return reread
+
+
+def tenant_changed(container: Any) -> Callable[[str], None]:
+    return lambda tenant_id: container.limit_book().forget(tenant_id)
 
 
 def tenant_deleted(container: Any) -> Callable[[str], None]:

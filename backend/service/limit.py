@@ -37,6 +37,7 @@ class LimitBook:
         self._most = most
         self._clock = clock
         self._known: OrderedDict[str, tuple[Limits, float]] = OrderedDict()
+        self._changes = 0
 
     def known(self, tenant_id: str) -> Limits | None:
         """Return a tenant's limits when they are remembered."""
@@ -51,6 +52,7 @@ class LimitBook:
         found = self.known(tenant_id)
         if found is not None:
             return found
+        changes = self._changes
         try:
             own = await self._limits(tenant_id)
         except NotFound:  # a tenant of the settings, which has no row
@@ -60,6 +62,8 @@ class LimitBook:
             return self._defaults if last is None else last[0]
         given: dict[str, Any] = {name: getattr(own, name) for name in _FIELDS if getattr(own, name) is not None}
         merged = replace(self._defaults, **given)
+        if changes != self._changes:  # it may have been read before a change that is made by now
+            return merged
         self._known[tenant_id] = (merged, self._clock() + self._seconds)
         self._known.move_to_end(tenant_id)
         if len(self._known) > self._most:
@@ -68,4 +72,5 @@ class LimitBook:
 
     def forget(self, tenant_id: str) -> None:
         """Look again at the next request: a tenant's limits were changed."""
+        self._changes += 1
         self._known.pop(tenant_id, None)

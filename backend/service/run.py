@@ -11,7 +11,16 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection
 
-from backend.core.error import Gone, Invalid, NotInterrupted, RunEnded, RunNotFound, ThreadNotFound, Unavailable
+from backend.core.error import (
+    BudgetExceeded,
+    Gone,
+    Invalid,
+    NotInterrupted,
+    RunEnded,
+    RunNotFound,
+    ThreadNotFound,
+    Unavailable,
+)
 from backend.core.run.event_log import EventLog
 from backend.core.run.executor import RunExecutor
 from backend.database.base import Database
@@ -94,7 +103,13 @@ class RunService:
         """
         if temporary:
             request = replace(request, temporary=True)
-        request = await self._check(principal, request)
+        request = _storable(await self._admitted(principal, request))
+        try:
+            await self._afford(principal)
+        except BudgetExceeded:
+            # What is asked for a second time was let in the first time, and may be what used the budget up.
+            if idempotency_key is None or not await self._ledger.knows(principal, request, thread_id, idempotency_key):
+                raise
         settings: PrioritySettings | None = None
         if self._priority is not None and self._priority.enabled:
             settings = await self._priority.settings(
@@ -235,7 +250,7 @@ class RunService:
         if not waits:
             raise NotInterrupted(run.thread_id)
         request = replace(run.request, input=None, resume=answer, has_resume=True, multitask_strategy="reject")
-        request = await self._check(principal, request)
+        request = _storable(await self._admit(principal, request))
         return await self._worker.whole(self._start(principal, request, run.thread_id, None, run_id))
 
     def events(self, principal: Principal, run: Run, after: Cursor = START) -> AsyncIterator[list[Event]]:
@@ -531,21 +546,20 @@ class RunService:
             following.cancel()
 
     async def _admit(self, principal: Principal, request: RunRequest) -> RunRequest:
+        request = await self._admitted(principal, request)
+        await self._afford(principal)
+        return request
+
+    async def _afford(self, principal: Principal) -> None:
+        if self._budget is not None:
+            await self._budget(principal)
+
+    async def _admitted(self, principal: Principal, request: RunRequest) -> RunRequest:
         await self._executor.check(request)
         if self._admission is not None:
             request = await self._admission(principal, request)
-        if self._budget is not None:
-            await self._budget(principal)
         scopes = None if principal.scopes >= SCOPES else sorted(principal.scopes & SCOPES)
         return request if request.scopes == scopes else replace(request, scopes=scopes)
-
-    async def _check(self, principal: Principal, request: RunRequest) -> RunRequest:
-        request = await self._admit(principal, request)
-        try:
-            orjson.dumps(request)
-        except TypeError as error:
-            raise Invalid(f"The input cannot be stored: {error}.") from error
-        return request
 
     async def list(
         self,
@@ -571,6 +585,14 @@ class RunService:
             return runs.list(thread_id, limit=limit, offset=offset, statuses=statuses)
 
         return await self._database.read(work)
+
+
+def _storable(request: RunRequest) -> RunRequest:
+    try:
+        orjson.dumps(request)
+    except TypeError as error:
+        raise Invalid(f"The input cannot be stored: {error}.") from error
+    return request
 
 
 def _error(run: Run) -> dict[str, Any]:

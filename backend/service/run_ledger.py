@@ -233,6 +233,18 @@ class RunLedger:
             # Two with one key, or two that make one thread, at the same moment: the other's is there now.
             return await self._database.write(work)
 
+    async def knows(
+        self, principal: Principal, request: RunRequest, thread_id: UUID | None, idempotency_key: str
+    ) -> bool:
+        """Return whether `create` would find the run of an idempotency key. Raises IdempotencyConflict as it does."""
+        digest = _digest(principal, request, thread_id)
+
+        def work(connection: Connection) -> bool:
+            runs = RunRepository(connection, principal.tenant_id)
+            return self._by_key(runs, idempotency_key, digest, self._clock()) is not None
+
+        return await self._database.write(work)
+
     async def wake(self, run: Run) -> Run | None:
         """Make a run whose time has come pending; None when it must still wait for its thread, or is gone."""
         tenant = run.tenant_id

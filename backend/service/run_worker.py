@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 from loguru import logger
 
-from backend.core.error import Fenced, Invalid, Unavailable
+from backend.core.error import BudgetExceeded, Fenced, Invalid, Unavailable
 from backend.core.run.encoder import encode
 from backend.core.run.event_log import Channel, EventLog
 from backend.core.run.executor import Attempt, Outcome, RunExecutor, failure
@@ -67,8 +67,12 @@ class RunWorker:
         event_ttl: float,
         idempotency_ttl: float,
         used: Callable[[Run, Usage], None] | None = None,
+        budget: Callable[[Run], Awaitable[None]] | None = None,
     ) -> None:
-        """`used` is told what runs that are kept nowhere used of the models, also those whose caller left."""
+        """`used` is told what runs that are kept nowhere used of the models, also those whose caller left.
+
+        `budget` is asked again before a run that had to wait begins: it refuses with `BudgetExceeded`.
+        """
         self._ledger = ledger
         self._executor = executor
         self._log = log
@@ -81,6 +85,7 @@ class RunWorker:
         self._event_ttl = timedelta(seconds=event_ttl)
         self._idempotency_ttl = timedelta(seconds=idempotency_ttl)
         self._used = used
+        self._budget = budget
         self._live: dict[UUID, _Live] = {}
         self._detached: dict[UUID, _Live] = {}
         """Runs that are kept nowhere and that nobody's connection holds."""
@@ -338,16 +343,18 @@ class RunWorker:
 
     async def _supervise(self, live: _Live, fresh: bool) -> None:
         following: Run | None = None
+        waited = False
         try:
             if live.run.status != "running":
                 claimed = await self._insist(lambda: self._ledger.claim(live.run))
                 if claimed is None:
                     return
                 live.run = claimed
+                waited = claimed.attempt == 1  # what a dead server had begun is finished
                 if claimed.cancel_action is not None and not live.stop.done():
                     live.stop.set_result("cancel")
             with logger.contextualize(run_id=str(live.run.run_id), tenant_id=live.run.tenant_id):
-                following = await self._execute(live, fresh)
+                following = await self._execute(live, fresh, waited=waited)
         except Fenced:
             logger.warning("run {run_id} was taken over by another attempt", run_id=live.run.run_id)
             self._log.end(self._channel(live.run))
@@ -364,13 +371,21 @@ class RunWorker:
             if not self._live:
                 self._idle.set()
 
-    async def _execute(self, live: _Live, fresh: bool) -> Run | None:
-        """Execute the attempt to its end; return the thread's next run."""
+    async def _execute(self, live: _Live, fresh: bool, *, waited: bool) -> Run | None:
+        """Execute the attempt to its end; return the thread's next run.
+
+        One that `waited` was let in by what had been used when it was made: any number may have run since.
+        """
         run = live.run
         channel = self._channel(run)
         channel.begin(run.attempt)
         saver = RunCheckpointer(self._checkpointer, run, fresh=fresh)
         try:
+            try:
+                if waited and self._budget is not None:
+                    await self._budget(run)
+            except BudgetExceeded as error:
+                return await self._finish(run, channel, saver, failure(run, error))
             try:
                 attempt = self._executor.attempt(run, channel, saver)
             except Exception as error:  # noqa: BLE001 - its agent or model is not there any more

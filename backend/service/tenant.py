@@ -30,11 +30,16 @@ class TenantService:
         clock: Callable[[], datetime],
         *,
         known: Sequence[str] = (),
+        on_changed: Callable[[str], object] | None = None,
         on_deleted: Callable[[str], object] | None = None,
     ) -> None:
-        """`known` are the tenants that the settings name; `on_deleted` is told of one that is deleted."""
+        """`known` are the tenants that the settings name.
+
+        `on_changed` is told of one whose row was changed here, `on_deleted` of one that is deleted.
+        """
         self._database = database
         self._clock = clock
+        self._on_changed = on_changed
         self._on_deleted = on_deleted
         self._known = tuple(dict.fromkeys((DEFAULT_TENANT, *known)))
         self._recent: Recent[str, Tenant | None] = Recent(self._read)
@@ -105,7 +110,7 @@ class TenantService:
             return tenant if noted == tenant else tenants.update(noted, now)
 
         tenant = await self._database.write(work)
-        self._recent.forget(tenant_id)
+        self._forget(tenant_id)
         return tenant
 
     # For the operator.
@@ -137,7 +142,7 @@ class TenantService:
             return tenants.get()
 
         made = await self._database.write(work)
-        self._recent.forget(tenant_id)
+        self._forget(tenant_id)
         return made
 
     async def list(self, *, limit: int, after: str | None = None) -> tuple[list[Tenant], int]:
@@ -188,7 +193,7 @@ class TenantService:
             return after
 
         tenant = await self._database.write(work)
-        self._recent.forget(tenant_id)
+        self._forget(tenant_id)
         return tenant
 
     async def update_own(self, principal: Principal, change: TenantChange, version: int) -> Tenant:
@@ -239,8 +244,14 @@ class TenantService:
             return changed
 
         tenant = await self._database.write(work)
-        self._recent.forget(tenant_id)
+        self._forget(tenant_id)
         return tenant
+
+    def _forget(self, tenant_id: str) -> None:
+        """Believe nothing of before: the change is committed."""
+        self._recent.forget(tenant_id)
+        if self._on_changed is not None:
+            self._on_changed(tenant_id)
 
     async def _read(self, tenant_id: str) -> Tenant | None:
         return await self._database.read(lambda connection: TenantRepository(connection, tenant_id).find())

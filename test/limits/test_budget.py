@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection
 
-from backend.core.error import BudgetExceeded
+from backend.core.error import BudgetExceeded, IdempotencyConflict
 from backend.database.base import Database, Work
 from backend.dto.principal import Principal
 from backend.dto.run import Run
@@ -22,7 +22,7 @@ from backend.service.budget import Budget
 from backend.service.limit import LimitBook, no_limits
 from backend.service.usage_recorder import UsageRecorder
 from backend.util.id_generator import new_id
-from test.engine_fixture import ALICE, MALLORY, Agents, Engine, FakeClock, request
+from test.engine_fixture import ALICE, MALLORY, Agents, Engine, FakeClock, Gate, echo, graph_of, request
 
 SEOUL = ZoneInfo("Asia/Seoul")
 BOB = Principal("default", "bob")
@@ -191,7 +191,11 @@ def budgeted(engine: Engine, clock: FakeClock, tokens: int) -> tuple[Budget, Usa
     def used(run: Run, usage: Usage) -> None:
         recorder.note(run.tenant_id, run.user_id, run.request.agent, usage, run_id=run.run_id)
 
+    async def of_run(run: Run) -> None:
+        await budget.check(Principal(run.tenant_id, run.user_id))
+
     engine.runs._budget = budget.check
+    engine.worker._budget = of_run
     engine.ledger._counted = budget.count
     engine.worker._used = used
     return budget, recorder
@@ -214,6 +218,44 @@ async def test_a_run_that_has_begun_is_finished_and_the_next_is_refused(
     with pytest.raises(BudgetExceeded):
         await engine.ask("echo", "five")
     assert await refused(budget, MALLORY) is None
+
+
+async def test_runs_that_wait_are_refused_when_their_turn_comes(
+    engine: Engine, clock: FakeClock, agents: Agents
+) -> None:
+    """However many are queued while something is left of the budget, one uses it up."""
+    budget, _ = budgeted(engine, clock, 2)
+    gate = Gate()
+    agents.graphs["gated"] = graph_of(gate.node, echo)
+    first = await engine.ask("gated", "one two three four")
+    queued = [await engine.ask("gated", "more", first.thread_id) for _ in range(3)]
+    later = await engine.runs.start(ALICE, request("gated", "later"), thread_id=None, after_seconds=60)
+    gate.open.set()
+    await engine.end(queued[-1])
+    clock.advance(60)
+    engine.worker._look(later)
+    ended = [await engine.end(run) for run in (first, *queued, later)]
+    assert [run.status for run in ended] == ["success", "error", "error", "error", "error"]
+    assert ended[1].result is not None
+    assert ended[1].result["type"] == "/problems/budget-exceeded"
+    assert ended[1].result["retry_after"] > 0
+    for run in ended[1:]:
+        assert await usage_of(engine, run.run_id) is None
+    assert await refused(budget, MALLORY) is None
+
+
+async def test_what_was_made_before_the_budget_was_used_up_is_found_by_its_key(
+    engine: Engine, clock: FakeClock
+) -> None:
+    budgeted(engine, clock, 2)
+    asked = request("echo", "one two three four")
+    first = await engine.runs.start(ALICE, asked, thread_id=None, idempotency_key="k")
+    await engine.end(first)
+    assert (await engine.runs.start(ALICE, asked, thread_id=None, idempotency_key="k")).run_id == first.run_id
+    with pytest.raises(BudgetExceeded):
+        await engine.runs.start(ALICE, asked, thread_id=None, idempotency_key="another")
+    with pytest.raises(IdempotencyConflict):
+        await engine.runs.start(ALICE, request("echo", "five"), thread_id=None, idempotency_key="k")
 
 
 async def test_runs_that_leave_nothing_count_and_are_refused(lite: Engine, clock: FakeClock) -> None:

@@ -29,12 +29,14 @@ from test.agent_fixture import agent_server
 from test.server import free_port
 
 TOKEN, OTHER = "token-of-the-default-tenant", "token-of-the-other-tenant"
+OPERATOR = "token-of-the-operator"
 CHAT = {"message": "안녕하세요. 무엇을 도와주실 수 있나요?", "agent": "tokens", "keep": False}
 
 
 def server_with(folder: Path, **settings: Any) -> AbstractContextManager[str]:
     tokens = orjson.dumps({"other": OTHER}).decode()
-    return agent_server(folder, AUTH_MODE="token", ACCESS_TOKEN=TOKEN, TENANT_TOKENS=tokens, **settings)
+    given = {"AUTH_MODE": "token", "ACCESS_TOKEN": TOKEN, "TENANT_TOKENS": tokens, "ADMIN_TOKEN": OPERATOR}
+    return agent_server(folder, **given, **settings)
 
 
 def client_of(url: str, token: str = TOKEN) -> httpx.AsyncClient:
@@ -140,6 +142,24 @@ async def test_a_budget_that_is_used_up_refuses_every_kind_of_run_and_is_reporte
         assert [(row["day"], row["runs"]) for row in rows] == [(own["budget"]["day"], "1")]
         assert (await http.get("/api/v1/usage/me", params={"format": "csv"})).text == table.text
         assert (await stranger.get("/api/v1/usage")).json()["items"] == []
+
+
+async def test_a_limit_that_is_changed_holds_at_once(limited: str) -> None:
+    async with client_of(limited, OPERATOR) as operator, client_of(limited) as http:
+        made = await operator.post(
+            "/api/v1/tenants",
+            json={"tenant_id": "new", "owner": {"email": "owner@new.example", "password": "correct horse battery"}},
+        )
+        assert made.status_code == 201, made.text
+        login = {"tenant_id": "new", "email": "owner@new.example", "password": "correct horse battery"}
+        token = (await http.post("/api/v1/auth/login", json=login)).json()["access_token"]
+        async with client_of(limited, token) as owner:
+            assert (await owner.get("/api/v1/threads")).headers["x-ratelimit-limit"] == "6"
+            changed = await operator.patch(
+                "/api/v1/tenants/new", json={"version": made.json()["version"], "limits": {"requests_per_minute": 2}}
+            )
+            assert changed.status_code == 200, changed.text
+            assert (await owner.get("/api/v1/threads")).headers["x-ratelimit-limit"] == "2"
 
 
 @pytest.mark.parametrize(

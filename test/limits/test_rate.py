@@ -171,6 +171,26 @@ async def test_a_tenants_own_limits_take_the_place_of_the_servers() -> None:
     assert (await book.of("default")).requests_per_minute == 1
 
 
+async def test_limits_that_are_changed_while_they_are_read_are_read_again() -> None:
+    own, reading, changed = Limits(requests_per_minute=7), asyncio.Event(), asyncio.Event()
+
+    async def limits(tenant_id: str) -> Limits:
+        del tenant_id
+        found = own
+        reading.set()
+        await changed.wait()
+        return found
+
+    book = LimitBook(limits, Limits())
+    early = asyncio.create_task(book.of("a"))
+    await reading.wait()
+    own = Limits(requests_per_minute=1)
+    book.forget("a")
+    changed.set()
+    await early
+    assert (await book.of("a")).requests_per_minute == 1
+
+
 async def test_while_the_database_is_away_the_last_known_limits_hold() -> None:
     now, away = 0.0, False
 
