@@ -29,7 +29,7 @@ from backend.api.chat.router import router as simple_chat_router
 from backend.api.health import router as health_router
 from backend.api.hot_path import HotPath
 from backend.api.http_protocol import HeadWithBody
-from backend.api.open_api import secured
+from backend.api.open_api import secured, with_failures
 from backend.api.openai.router import router as openai_router
 from backend.api.page import router as page_router
 from backend.api.rag.router import is_build
@@ -122,7 +122,8 @@ def _openapi(app: FastAPI, own: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     container: Container = app.state.container
     config = container.projects().auth
     custom: CustomApp | None = getattr(app.state, "custom", None)
-    return describe(secured(own()), custom, None) if config is None else describe(own(), custom, config.openapi)
+    document = with_failures(own())
+    return describe(secured(document), custom, None) if config is None else describe(document, custom, config.openapi)
 
 
 def create_asgi(app: FastAPI) -> ASGIApp:

@@ -1,7 +1,7 @@
 """The one place where an exception becomes a problem document (RFC 9457) of an HTTP response.
 
 DomainError              its status, slug and members
-RequestValidationError   422 with `errors`; 400 when the body is not JSON
+RequestValidationError   422 with `errors`; 400 when the body is not JSON, 415 when it does not say that it is
 HTTPException            404, 405 and what else the framework answers
 anything else            500 and nothing but "Internal Server Error"; middleware/tracking.py logs it, once
 """
@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from backend.core.error import DomainError
 from backend.core.problem import document, problem
@@ -26,6 +27,9 @@ ERROR_LIMIT = 20
 """Validation errors that one answer lists."""
 TEXT_LIMIT = 300
 """Characters of one of their messages, which may quote what was sent."""
+_UNREADABLE = "There was an error parsing the body"
+"""What FastAPI says, with 400, of a body in which it finds no JSON for another reason than its grammar."""
+_NOT_JSON = ("not-json", "The body is not JSON")
 _OF_STATUS = {
     404: ("not-found", "Not found"),
     413: ("too-large", "Too large"),
@@ -58,18 +62,22 @@ async def _domain_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if isinstance(error.body, bytes) and error.body:  # FastAPI reads as JSON only what says that it is
+        return await _http_error(
+            request, HTTPException(415, "The body is read as JSON: send it with `Content-Type: application/json`.")
+        )
     found = error.errors()
     if found and found[0]["type"] == "json_invalid":
-        slug, title, status = "not-json", "The body is not JSON", 400
+        (slug, title), status = _NOT_JSON, 400
         reason = found[0].get("ctx", {}).get("error", "it cannot be read")
         detail = f"The body is not JSON: {str(reason)[:TEXT_LIMIT]} at character {found[0]['loc'][-1]}."
         members: dict[str, Any] = {}
     else:
         slug, title, status = "invalid", "The request cannot be honoured", 422
-        detail = "; ".join(f"{_place(item['loc'])}: {item['msg'][:TEXT_LIMIT]}" for item in found[:3])
+        detail = "; ".join(f"{_place(item['loc'])}: {_message(item)}" for item in found[:3])
         members = {
             "errors": [  # never the value itself: it may be a secret, or a megabyte
-                {"loc": _location(item["loc"]), "msg": item["msg"][:TEXT_LIMIT], "type": item["type"]}
+                {"loc": _location(item["loc"]), "msg": _message(item), "type": item["type"]}
                 for item in found[:ERROR_LIMIT]
             ]
         }
@@ -85,12 +93,15 @@ async def _http_error(request: Request, error: Exception) -> Response:
     phrase = HTTPStatus(status).phrase if status in HTTPStatus else "Error"
     slug, title = _OF_STATUS.get(status, (re.sub(r"[^a-z]+", "-", phrase.lower()), phrase))
     detail = str(error.detail)
+    if status == 400 and detail == _UNREADABLE:
+        slug, title = _NOT_JSON
+        detail = "The body is not JSON: it is not in Unicode, or nested too deeply."
     if detail == phrase and status == 404:
         detail = "There is nothing at this path."
     elif detail == phrase and status == 405:
         detail = f"This path does not take {request.method}."
     made = document(slug, title, status, detail, instance=request.scope["path"], request_id=_request_id(request))
-    return _answer(made, error.headers)
+    return _answer(made, {**(error.headers or {}), "Allow": _methods(request)} if status == 405 else error.headers)
 
 
 async def _unknown_error(request: Request, error: Exception) -> Response:
@@ -109,6 +120,22 @@ def _request_id(request: Request) -> str | None:
 
 def _location(parts: tuple[int | str, ...]) -> list[int | str]:
     return [part if isinstance(part, int) else part[:100] for part in parts[:10]]
+
+
+def _message(item: Mapping[str, Any]) -> str:
+    text: str = item["msg"]
+    return text.removeprefix("Value error, ")[:TEXT_LIMIT]
+
+
+def _methods(request: Request) -> str:
+    """Return all methods that the path takes: the framework names only those of the first route that has it."""
+    routes = request.app.router.routes
+    taken = (
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
+    )
+    return ", ".join(taken)
 
 
 def _place(parts: tuple[int | str, ...]) -> str:

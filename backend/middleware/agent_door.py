@@ -16,8 +16,6 @@ ROOTS = frozenset("assistants threads runs store mcp a2a ok info metrics ui .wel
 """First segments of its paths."""
 _NOT_JSON = "/problems/not-json"
 """400 elsewhere; this API says 422."""
-_TOO_DEEP = "There was an error parsing the body"
-"""What FastAPI says of JSON that is nested beyond measure, with 400 too."""
 _JSON = (b"content-type", b"application/json")
 
 
@@ -54,8 +52,7 @@ class AgentDoorMiddleware:
             if message.get("more_body", False):
                 return
             problem = orjson.loads(body)
-            unread = problem.get("type") == _NOT_JSON or problem.get("detail") == _TOO_DEEP
-            status = 422 if unread else start["status"]
+            status = 422 if problem.get("type") == _NOT_JSON else start["status"]
             raw = orjson.dumps({"detail": problem.get("detail", "")})
             kept = [pair for pair in start["headers"] if pair[0].lower() not in {b"content-type", b"content-length"}]
             kept += [_JSON, (b"content-length", str(len(raw)).encode())]

@@ -41,5 +41,4 @@ def problems(*errors: type[DomainError]) -> dict[int | str, dict[str, Any]]:
             {"description": "", "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}},
         )
         entry["description"] = f"{entry['description']}; {error.title}".removeprefix("; ")
-        entry["model"] = Problem
     return described

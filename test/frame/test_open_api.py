@@ -18,6 +18,7 @@ from backend.service.auth import Authenticator
 
 AGENT_SERVER = ("/assistants", "/threads", "/runs", "/store")
 """Whose bodies are LangGraph's."""
+AGENT_DOOR = (*AGENT_SERVER, "/mcp", "/a2a", "/ok", "/info", "/metrics", "/.well-known")
 METHODS = {"get", "put", "post", "delete", "head", "patch", "options"}
 
 
@@ -75,6 +76,43 @@ def test_bodies_of_our_own_api_have_an_example(document: dict[str, Any]) -> None
         if not any(part.keys() & {"example", "examples"} for part in (content, *parts)):
             without.append((method, path))
     assert without == []
+
+
+def test_failures_are_told_in_the_form_of_their_door(document: dict[str, Any]) -> None:
+    """Nobody gets FastAPI's own `HTTPValidationError` from us, so none is promised."""
+    wrong = []
+    for method, path, text in operations(document):
+        if path.startswith(AGENT_DOOR):
+            form = ("application/json", "AgentError")
+        elif path.startswith("/v1/"):
+            form = ("application/json", "OpenAIError")
+        else:
+            form = ("application/problem+json", "Problem")
+        for status, answer in text["responses"].items():
+            content = answer.get("content", {})
+            if path.startswith("/health"):
+                continue  # 503 says what is not ready
+            if status >= "4" and content != {form[0]: {"schema": {"$ref": f"#/components/schemas/{form[1]}"}}}:
+                wrong.append((method, path, status, content))
+    assert wrong == []
+    known = document["components"]["schemas"].keys()
+    assert {"Problem", "AgentError", "OpenAIError"} <= known
+    assert not {"HTTPValidationError", "ValidationError"} & known
+    assert set(re.findall(r"'#/components/schemas/(\w+)'", str(document))) <= known
+
+
+def test_what_the_door_and_the_frame_refuse_is_said_of_every_operation(document: dict[str, Any]) -> None:
+    for method, path, text in operations(document):
+        answers = text["responses"].keys()
+        if text.get("security"):
+            assert {"401", "429"} <= answers or path == "/metrics", (method, path)
+        if "requestBody" in text:
+            assert {"422" if path.startswith(AGENT_DOOR) else "400", "413"} <= answers, (method, path)
+    of = document["paths"]
+    assert "403" in of["/api/v1/tickets"]["get"]["responses"]
+    assert "403" not in of["/api/v1/auth/me"]["get"]["responses"]
+    assert "422" in of["/api/v1/threads"]["post"]["responses"]
+    assert "422" not in of["/v1/chat/completions"]["post"]["responses"]  # OpenAI's clients expect 400
 
 
 async def test_an_operation_needs_what_the_door_asks_for(document: dict[str, Any]) -> None:

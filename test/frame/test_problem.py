@@ -77,7 +77,15 @@ async def test_what_is_not_json_is_400(body: str) -> None:
 @pytest.mark.parametrize("body", [b'"\xff\xfe"', b"[" * 100_000])
 async def test_what_cannot_even_be_read_as_json_is_the_callers_mistake(body: bytes) -> None:
     answer = await ask("POST", "/body", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code in {400, 422}
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/not-json")
+    assert "parsing" not in answer.text
+
+
+async def test_a_body_that_does_not_say_that_it_is_json_is_told_what_to_say() -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        answer = await ask("POST", "/body", content=b'{"text": "a"}', headers={"content-type": kind})
+        assert (answer.status_code, answer.json()["type"]) == (415, "/problems/unsupported-media-type")
+        assert "Content-Type: application/json" in answer.json()["detail"]
 
 
 async def test_a_path_and_a_method_that_are_not_there() -> None:
