@@ -30,7 +30,7 @@ _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch"
 _REF = "#/components/schemas/"
 _FRAMEWORKS = ("HTTPValidationError", "ValidationError")
 """What FastAPI says that it answers to what is not valid; nobody gets that from us."""
-_UNSAID = {"application/json": {"schema": {}}}
+_UNSAID: dict[str, Any] = {"application/json": {"schema": {}}}
 _NOT_JSON = "The body is not JSON"
 _AGENT_ERROR = {
     "type": "object",

@@ -230,6 +230,10 @@ class TicketFilter:
     """Of the platform's moment of change, inclusive."""
     updated_to: datetime | None = None
     """Exclusive."""
+    created_from: datetime | None = None
+    """Of the platform's moment of making, inclusive."""
+    created_to: datetime | None = None
+    """Exclusive."""
     text: str | None = None
     """A word in the title, or a ticket's number."""
 

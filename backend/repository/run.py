@@ -202,9 +202,19 @@ class RunRepository(Scoped):
         query = select(_runs).where(_runs.c.tenant_id == self._tenant_id, _runs.c.status.in_(statuses))
         return self._shown(self._connection.execute(query.order_by(_runs.c.run_id).limit(limit)))
 
-    def list(self, thread_id: UUID, *, limit: int, offset: int = 0, statuses: Sequence[RunStatus] = ()) -> list[Run]:
-        """Return the thread's runs, newest first; only those in `statuses`, if any are given."""
+    def list(
+        self,
+        thread_id: UUID,
+        *,
+        limit: int,
+        offset: int = 0,
+        before: UUID | None = None,
+        statuses: Sequence[RunStatus] = (),
+    ) -> list[Run]:
+        """Return the thread's runs, newest first, from behind `before` on; only those in `statuses`, if any."""
         query = select(_runs).where(_on_thread)
+        if before is not None:
+            query = query.where(_runs.c.run_id < before)
         if statuses:
             query = query.where(_runs.c.status.in_(statuses))
         query = query.order_by(_runs.c.run_id.desc()).limit(limit).offset(offset)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Text, Uuid, and_, func, literal, literal_column, or_, select, tuple_
@@ -36,10 +37,7 @@ def conditions(connection: Connection, tenant_id: str, wanted: TicketFilter) -> 
     for column, asked in ((c.is_processed, wanted.is_processed), (c.spam, wanted.spam), (c.deleted, wanted.deleted)):
         if asked is not None:
             found.append(column.is_(asked))
-    if wanted.updated_from is not None:
-        found.append(c.platform_updated_at >= wanted.updated_from)
-    if wanted.updated_to is not None:
-        found.append(c.platform_updated_at < wanted.updated_to)
+    found += _spans(wanted)
     if wanted.tag is not None or wanted.text is not None:
         cut = select(c.id).where(c.tenant_id == tenant_id, literal_column("lookup_cut")).limit(1)
         whole = connection.execute(cut).first() is None
@@ -50,9 +48,21 @@ def conditions(connection: Connection, tenant_id: str, wanted: TicketFilter) -> 
     return found
 
 
+def _spans(wanted: TicketFilter) -> list[ColumnElement[bool]]:
+    c = _tickets.c
+    begins = ((c.platform_updated_at, wanted.updated_from), (c.platform_created_at, wanted.created_from))
+    ends = ((c.platform_updated_at, wanted.updated_to), (c.platform_created_at, wanted.created_to))
+    return [
+        *(column >= begin for column, begin in begins if begin is not None),
+        *(column < end for column, end in ends if end is not None),
+    ]
+
+
 def lookup(data: TicketData) -> tuple[str, bool]:
     """Return what is looked through of a ticket, and whether it is cut: number and tags a line each, then the title."""
-    made = storable_text("".join((_number(data.ticket_id), *map(_tag, data.tags), _TITLE, data.title.lower())))
+    made = storable_text(
+        "".join((_number(data.ticket_id), *map(_tag, data.tags), _TITLE, _composed(data.title).lower()))
+    )
     kept = made.encode()[:LOOKUP_BYTES].decode(errors="ignore")
     return kept, len(kept) < len(made)
 
@@ -70,7 +80,12 @@ def _number(ticket_id: str) -> str:
 
 def _tag(tag: str) -> str:
     # No tag may look like two, or like where the title begins.
-    return f"\n:{tag.replace('\n', ' ').replace(_TITLE, ' ')}\n"
+    return f"\n:{_composed(tag).replace('\n', ' ').replace(_TITLE, ' ')}\n"
+
+
+def _composed(text: str) -> str:
+    """Return a text as most keyboards write it: those of Apple take Hangul and accents apart."""
+    return normalize("NFC", text)
 
 
 def _has(connection: Connection, needle: str, column: Any = _tickets.c.lookup) -> ColumnElement[bool]:
@@ -79,7 +94,7 @@ def _has(connection: Connection, needle: str, column: Any = _tickets.c.lookup) -
 
 
 def _said(connection: Connection, text: str, *, whole: bool) -> ColumnElement[bool]:
-    text = text.strip()
+    text = _composed(text.strip())
     number = text.removeprefix("#")
     if not whole:
         return or_(

@@ -50,6 +50,7 @@ class RunList(BaseModel):
     """Runs, newest first."""
 
     items: list[RunRead]
+    next: UUID | None = Field(None, description="Ask with it as `before` for the next page; None when there is none.")
 
 
 class CancelRequest(BaseModel):

@@ -568,10 +568,11 @@ class RunService:
         *,
         limit: int = 20,
         offset: int = 0,
+        before: UUID | None = None,
         statuses: Sequence[RunStatus] = (),
         only: Filters = None,
     ) -> list[Run]:
-        """Return a thread's runs, newest first.
+        """Return a thread's runs, newest first, from behind the run `before` on.
 
         Raises:
             ThreadNotFound: no such thread, or another tenant's.
@@ -582,7 +583,7 @@ class RunService:
             if not passes(ThreadRepository(connection, tenant, principal.hidden).get(thread_id).metadata, only):
                 raise ThreadNotFound(thread_id)
             runs = RunRepository(connection, tenant, principal.hidden)
-            return runs.list(thread_id, limit=limit, offset=offset, statuses=statuses)
+            return runs.list(thread_id, limit=limit, offset=offset, before=before, statuses=statuses)
 
         return await self._database.read(work)
 

@@ -21,6 +21,21 @@ async def test_runs_are_read_and_listed(door: Door) -> None:
     assert [run["run_id"] for run in listed] == [str(second.run_id), str(first.run_id)]
 
 
+async def test_the_runs_of_a_thread_are_read_page_by_page_while_others_come(door: Door) -> None:
+    first = await door.engine.ask("echo", "0")
+    made = [first, *[await door.engine.ask("echo", str(number), first.thread_id) for number in range(1, 5)]]
+    await door.engine.end(made[-1])
+    path, seen, before = f"/api/v1/threads/{first.thread_id}/runs", [], None
+    while True:
+        page = (await door.http.get(path, params={"limit": "2"} | ({"before": before} if before else {}))).json()
+        seen += [run["run_id"] for run in page["items"]]
+        await door.engine.end(await door.engine.ask("echo", "meanwhile", first.thread_id))
+        if (before := page["next"]) is None:
+            break
+    assert seen == [str(run.run_id) for run in reversed(made)]
+    assert (await door.http.get(path, params={"before": "x"})).status_code == 422
+
+
 async def test_a_run_that_waits_for_another_is_pending(door: Door, agents: Agents) -> None:
     gate = Gate()
     agents.graphs["slow"] = graph_of(gate.node)

@@ -310,6 +310,9 @@ async def test_a_list_filters_by_names_and_numbers_and_counts_truly(desk: Desk) 
         "platform=a%00b",
         "updated_from=yesterday",
         "updated_from=2026-01-01T00:00:00",
+        "created_to=2026-01-01",
+        "assignee=agent@example.com",
+        "stauts=open",
         "text=",
         "tag=%00",
     ):

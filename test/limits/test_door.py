@@ -35,7 +35,12 @@ CHAT = {"message": "안녕하세요. 무엇을 도와주실 수 있나요?", "ag
 
 def server_with(folder: Path, **settings: Any) -> AbstractContextManager[str]:
     tokens = orjson.dumps({"other": OTHER}).decode()
-    given = {"AUTH_MODE": "token", "ACCESS_TOKEN": TOKEN, "TENANT_TOKENS": tokens, "ADMIN_TOKEN": OPERATOR}
+    given: dict[str, Any] = {
+        "AUTH_MODE": "token",
+        "ACCESS_TOKEN": TOKEN,
+        "TENANT_TOKENS": tokens,
+        "ADMIN_TOKEN": OPERATOR,
+    }
     return agent_server(folder, **given, **settings)
 
 

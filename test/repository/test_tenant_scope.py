@@ -129,6 +129,8 @@ def drive_tickets(connection: Connection) -> set[str]:
         is_processed=False,
         updated_from=NOW,
         updated_to=NOW,
+        created_from=NOW,
+        created_to=NOW,
         text="x",
     )
     for wanted in (TicketFilter(), every):

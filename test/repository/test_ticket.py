@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID, uuid4
 
 import pytest
@@ -418,7 +419,13 @@ async def test_a_list_has_an_order_and_goes_on_where_a_page_ended(rows: Rows) ->
         ({"is_processed": True}, set()),
         ({"is_processed": False, "status": (2,), "priority": (1,)}, {"1"}),
         ({"updated_from": NOW + timedelta(minutes=2), "updated_to": NOW + timedelta(minutes=3)}, {"2"}),
+        ({"created_from": NOW - timedelta(days=1)}, {"1", "2", "3"}),
+        ({"created_to": NOW - timedelta(days=1)}, {"4"}),
+        ({"created_from": NOW - timedelta(days=3), "created_to": NOW - timedelta(days=3)}, set()),
         ({"text": "결제"}, {"1", "2", "3"}),
+        ({"text": normalize("NFD", "결제")}, {"1", "2", "3"}),
+        ({"text": "한글"}, {"4"}),
+        ({"tag": normalize("NFD", '환"불')}, {"3"}),
         ({"text": "REFUND 100%"}, {"4"}),
         ({"text": "_"}, set()),
         ({"text": "#3"}, {"3"}),
@@ -432,7 +439,14 @@ async def test_each_filter_finds_what_it_says(rows: Rows, wanted: dict[str, Any]
         make_ticket(1),
         make_ticket(2, status=4, tags=("urgent", "billing")),
         make_ticket(3, status=5, priority=4, assignee_email=None, tags=('환"불', "x", "y")),
-        make_ticket(4, priority=2, assignee_email="b@example.com", title="Refund 100% please", tags=()),
+        make_ticket(
+            4,
+            priority=2,
+            assignee_email="b@example.com",
+            title=normalize("NFD", "Refund 100% please, 한글"),  # as a Mac writes it
+            tags=(),
+            platform_created_at=NOW - timedelta(days=3),
+        ),
         now=LATER,
     )
     assert set(await rows.ids(**wanted)) == ids

@@ -47,9 +47,12 @@ async def list_runs(
     caller: Caller,
     runs: Runs,
     limit: Annotated[int, Query(ge=1, le=LIST_LIMIT, description="Most of a page.")] = 20,
+    before: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
 ) -> RunList:
     """Return the thread's runs, newest first."""
-    return RunList(items=[RunRead.of(run) for run in await runs.list(caller, thread_id, limit=limit)])
+    found = await runs.list(caller, thread_id, limit=limit + 1, before=before)
+    page = found[:limit]
+    return RunList(items=[RunRead.of(run) for run in page], next=page[-1].run_id if len(found) > limit else None)
 
 
 @router.get("/runs/{run_id}", summary="Look at a run", responses=problems(Unauthorized, RunNotFound))

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Body, Depends, Query
 from starlette.responses import Response, StreamingResponse
 
 from backend.api.dependency import Caller, Tickets
+from backend.api.query import only_known
 from backend.core.error import (
     ArticleNotFound,
     Conflict,
@@ -55,8 +56,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet may take for a formula at the beginning of a cell (OWASP, CSV injection)."""
 
 router = APIRouter()
-_tickets = APIRouter(prefix="/tickets", tags=["tickets"])
-_others = APIRouter(tags=["tickets"])
+_tickets = APIRouter(prefix="/tickets", tags=["tickets"], dependencies=[Depends(only_known)])
+_others = APIRouter(tags=["tickets"], dependencies=[Depends(only_known)])
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT, description="Most of a page.")]
 Before = Annotated[str | None, Query(max_length=64, description="`next` of the page before.")]
@@ -83,6 +84,8 @@ def _filter(
     deleted: Annotated[bool | None, Query(description="Deleted ones alone, or none of them.")] = False,
     updated_from: Annotated[Moment | None, Query(description="Of the platform's time of change, inclusive.")] = None,
     updated_to: Annotated[Moment | None, Query(description="Exclusive.")] = None,
+    created_from: Annotated[Moment | None, Query(description="Of the platform's time of making, inclusive.")] = None,
+    created_to: Annotated[Moment | None, Query(description="Exclusive.")] = None,
     text: Annotated[
         str | None,
         Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$", description="In the title, or a ticket's number."),
@@ -103,6 +106,8 @@ def _filter(
         deleted=deleted,
         updated_from=updated_from,
         updated_to=updated_to,
+        created_from=created_from,
+        created_to=created_to,
         text=_storable(text),
     )
 

@@ -61,7 +61,7 @@ class TicketRow(Base):
         Index(
             "ix_tickets_recent",
             *("tenant_id", "platform_updated_at", "id", "deleted", "spam", "status", "priority", "is_processed"),
-            *("platform", "assignee_email", "requester_email", "lookup"),
+            *("platform", "platform_created_at", "assignee_email", "requester_email", "lookup"),
         ),
         Index(
             "ix_tickets_assignee",
