@@ -57,6 +57,8 @@ class Passage:
     """Its place among the passages of the document, from 0."""
     url: str | None = None
     source: str = ""
+    language: str | None = None
+    """Where the document's source says it."""
     score: float = 0.0
     """Fused relevance, 0..1, comparable within one search."""
     keyword_score: float = 0.0

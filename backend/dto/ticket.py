@@ -129,6 +129,7 @@ class ArticleData:
     """A knowledge-base article as the platform has it."""
 
     article_id: str
+    """Of a translation its original's id and its language: `42:en`."""
     title: str
     description: str
     """HTML."""
@@ -142,6 +143,10 @@ class ArticleData:
     url: str | None = None
     tags: tuple[str, ...] = ()
     attachments: tuple[AttachmentData, ...] = ()
+    language: str | None = None
+    """As the platform writes it (`en`, `pt-BR`); None where it does not say."""
+    translation_of: str | None = None
+    """The original's `article_id`; None for an original."""
     platform_created_at: datetime | None = None
     platform_updated_at: datetime | None = None
     original: Mapping[str, Any] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -46,9 +46,16 @@ _articles = table_of(ArticleRow)
 _KEY = ("tenant_id", "platform", "article_id")
 _CHANGE = (
     *("title", "description", "audience", "published", "folder_id", "category_id", "path", "url", "tags"),
-    *("content_hash", "platform_created_at", "platform_updated_at"),
+    *("language", "translation_of", "content_hash", "platform_created_at", "platform_updated_at"),
 )
 _of_id = (_articles.c.tenant_id == bindparam("tenant")) & (_articles.c.id == bindparam("article"))
+
+
+class Translation(NamedTuple):
+    article_id: str
+    original: str
+    """The original's `article_id`."""
+    language: str
 
 
 class ArticleRepository(Scoped):
@@ -56,6 +63,8 @@ class ArticleRepository(Scoped):
 
     def put(self, platform: str, articles: Sequence[ArticleData], now: datetime) -> dict[str, Put]:
         """Add articles, or bring those that are there up to what the platform says, as `TicketRepository.put` does.
+
+        When an article changes, who may read its translations changes with it, at once.
 
         Raises:
             Invalid: a platform's id is empty or too long.
@@ -100,6 +109,7 @@ class ArticleRepository(Scoped):
         if missing := made.keys() - outcome.keys():
             outcome |= {each: Put(old[0], "unchanged") for each, old in self._known(platform, missing).items()}
         self._objects().put(platform, "article", [_object_data(one) for one in news], now)
+        self._close_translations(platform, {one.article_id: one for one in news if one.translation_of is None}, now)
         return outcome
 
     def get(self, article: UUID, *, audience: Audience = "agent") -> Article:
@@ -133,6 +143,14 @@ class ArticleRepository(Scoped):
     def count(self, *, platform: str | None = None, audience: Audience = "agent") -> int:
         where = self._where(platform, audience)
         return self._connection.scalar(select(func.count()).select_from(_articles).where(*where)) or 0
+
+    def translations(self, platform: str) -> list[Translation]:
+        """Return which translations are here."""
+        c = _articles.c
+        query = select(c.article_id, c.translation_of, c.language).where(
+            c.tenant_id == self._tenant_id, c.platform == platform, c.translation_of.is_not(None)
+        )
+        return [Translation(row[0], row[1], row[2] or "") for row in self._connection.execute(query)]
 
     def unprocessed(self, limit: int) -> Sequence[Article]:
         """Return articles that are not in the index as they stand."""
@@ -197,6 +215,30 @@ class ArticleRepository(Scoped):
         query = query.order_by(_articles.c.platform_updated_at.desc(), _articles.c.id.desc()).limit(limit)
         return [_article(row) for row in self._connection.execute(query)]
 
+    def _close_translations(self, platform: str, originals: Mapping[str, ArticleData], now: datetime) -> None:
+        """Let nobody read a translation who may not read its original; whom it lets in, the next reading of it says."""
+        c = _articles.c
+        for some in batches([*originals]):
+            query = select(c.id, c.translation_of, c.audience, c.content_hash).where(
+                c.tenant_id == self._tenant_id, c.platform == platform, c.translation_of.in_(some)
+            )
+            for row in self._connection.execute(query).all():
+                original = originals[row.translation_of]
+                audience = original.audience if original.published else "agent"
+                if audience not in READABLE[row.audience]:
+                    self._connection.execute(
+                        update(_articles)
+                        .where(c.tenant_id == self._tenant_id, c.id == row.id)
+                        .values(
+                            audience=audience,
+                            # Another one than that of what is being indexed, so that this is indexed as well.
+                            content_hash=sha256(f"{row.content_hash} {audience}".encode()).hexdigest(),
+                            is_processed=False,
+                            version=c.version + 1,
+                            updated_at=now,
+                        )
+                    )
+
     def _where(self, platform: str | None, audience: Audience) -> Any:
         where: Any = [_articles.c.tenant_id == self._tenant_id]
         if platform is not None:
@@ -225,6 +267,7 @@ class ArticleRepository(Scoped):
         matters = [
             *(data.title, data.description, data.audience, data.published, data.folder_id, data.category_id),
             *(data.path, data.url, data.tags, data.platform_created_at),
+            *(data.language, data.translation_of),
             [[file.attachment_id, file.name, file.size] for file in data.attachments],
         ]
         return fitting(
@@ -243,6 +286,8 @@ class ArticleRepository(Scoped):
                 "path": orjson.Fragment(storable_json(list(data.path))),
                 "url": None if data.url is None else storable_text(data.url),
                 "tags": orjson.Fragment(storable_json(list(data.tags))),
+                "language": data.language,
+                "translation_of": data.translation_of,
                 "content_hash": sha256(storable_json(matters)).hexdigest(),
                 "is_processed": False,
                 "version": 1,
@@ -278,7 +323,12 @@ def _object_data(data: ArticleData) -> ObjectData:
         original_data=original,
         integrated_content=f"{data.title}\n\n{plain_text(data.description, CONTENT_LIMIT)}".strip(),
         parent_id=data.folder_id,
-        metadata={"audience": data.audience, "published": data.published, "path": list(data.path)},
+        metadata={
+            "audience": data.audience,
+            "published": data.published,
+            "path": list(data.path),
+            "language": data.language,
+        },
         platform_created_at=data.platform_created_at,
         platform_updated_at=data.platform_updated_at,
     )
@@ -304,6 +354,8 @@ def _article(row: Row[Any]) -> Article:
             path=tuple(row.path),
             url=row.url,
             tags=tuple(row.tags),
+            language=row.language,
+            translation_of=row.translation_of,
             platform_created_at=row.platform_created_at,
             platform_updated_at=row.platform_updated_at,
         ),

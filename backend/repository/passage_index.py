@@ -35,14 +35,14 @@ _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS passage (
         id INTEGER PRIMARY KEY, passage_id TEXT NOT NULL UNIQUE, document_id TEXT NOT NULL, position INTEGER NOT NULL,
-        title TEXT NOT NULL, path TEXT NOT NULL, text TEXT NOT NULL, url TEXT, source TEXT NOT NULL,
+        title TEXT NOT NULL, path TEXT NOT NULL, text TEXT NOT NULL, url TEXT, source TEXT NOT NULL, language TEXT,
         UNIQUE (document_id, position))""",
     "CREATE VIRTUAL TABLE IF NOT EXISTS term USING fts5(head, body, content='', tokenize='ascii')",
     "CREATE VIRTUAL TABLE IF NOT EXISTS frequency USING fts5vocab(term, row)",
     """CREATE TABLE IF NOT EXISTS meta (
         passages INTEGER NOT NULL, characters INTEGER NOT NULL, tokenizer INTEGER NOT NULL)""",
 )
-_COLUMNS = "passage_id, document_id, title, path, text, position, url, source"
+_COLUMNS = "passage_id, document_id, title, path, text, position, url, source, language"
 
 
 class SqlitePassageIndexes:
@@ -247,6 +247,8 @@ def _prepare(connection: Connection) -> None:
     """Make the tables; make the terms again when another version of the tokenizer made them."""
     for statement in _SCHEMA:
         connection.exec_driver_sql(statement)
+    if not any(row[1] == "language" for row in connection.exec_driver_sql("PRAGMA table_info(passage)")):
+        connection.exec_driver_sql("ALTER TABLE passage ADD COLUMN language TEXT")  # a file of an earlier release
     version = connection.exec_driver_sql("SELECT tokenizer FROM meta").scalar()
     if version is None:
         connection.exec_driver_sql("INSERT INTO meta VALUES (0, 0, ?)", (VERSION,))
@@ -254,7 +256,7 @@ def _prepare(connection: Connection) -> None:
         connection.exec_driver_sql("INSERT INTO term (term) VALUES ('delete-all')")
         for row in connection.exec_driver_sql(f"SELECT {_COLUMNS}, id FROM passage").all():  # noqa: S608
             connection.exec_driver_sql(
-                "INSERT INTO term (rowid, head, body) VALUES (?, ?, ?)", (row[8], *_entry(_passage(row)))
+                "INSERT INTO term (rowid, head, body) VALUES (?, ?, ?)", (row[9], *_entry(_passage(row)))
             )
         connection.exec_driver_sql("UPDATE meta SET tokenizer = ?", (VERSION,))
 
@@ -273,7 +275,7 @@ def _put(names: Sequence[str], ready: _Ready, connection: Connection) -> None:
         _remove(connection, name)
     for passage, (head, body) in ready:
         row = connection.exec_driver_sql(
-            f"INSERT INTO passage ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",  # noqa: S608
+            f"INSERT INTO passage ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",  # noqa: S608
             _row(passage),
         ).scalar_one()
         connection.exec_driver_sql("INSERT INTO term (rowid, head, body) VALUES (?, ?, ?)", (row, head, body))
@@ -290,7 +292,7 @@ def _remove(connection: Connection, document_id: str) -> None:
     ).all()
     for row in rows:
         connection.exec_driver_sql(
-            "INSERT INTO term (term, rowid, head, body) VALUES ('delete', ?, ?, ?)", (row[8], *_entry(_passage(row)))
+            "INSERT INTO term (term, rowid, head, body) VALUES ('delete', ?, ?, ?)", (row[9], *_entry(_passage(row)))
         )
     connection.exec_driver_sql("DELETE FROM passage WHERE document_id = ?", (document_id,))
     connection.exec_driver_sql(
@@ -312,7 +314,7 @@ def _hits(connection: Connection, chosen: Sequence[str], limit: int) -> tuple[Hi
             ) AS best JOIN passage ON passage.id = best.rowid ORDER BY best.score, document_id, position""",  # noqa: S608
         (" OR ".join(f'"{term}"' for term in chosen), limit),
     )
-    return tuple(Hit(_passage(row), float(row[8])) for row in rows)
+    return tuple(Hit(_passage(row), float(row[9])) for row in rows)
 
 
 def _frequencies(connection: Connection, wanted: Iterable[str]) -> dict[str, int]:
@@ -342,6 +344,7 @@ def _row(passage: Passage) -> tuple[Any, ...]:
         passage.position,
         passage.url,
         passage.source,
+        passage.language,
     )
 
 
@@ -355,6 +358,7 @@ def _passage(row: Any) -> Passage:
         position=row[5],
         url=row[6],
         source=row[7],
+        language=row[8],
     )
 
 

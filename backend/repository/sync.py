@@ -403,9 +403,19 @@ class SyncRepository(Scoped):
         return [_sync_cursor(row) for row in rows]
 
     def move_cursor(
-        self, platform: str, object_type: str, until: datetime | None, now: datetime, *, complete: bool = False
+        self,
+        platform: str,
+        object_type: str,
+        until: datetime | None,
+        now: datetime,
+        *,
+        complete: bool = False,
+        seen: bool = True,
     ) -> None:
-        """Move a cursor on; it never goes back, and what was complete once stays so."""
+        """Move a cursor on; it never goes back, and what was complete once stays so.
+
+        Without `seen` its moment (`updated_at`) stays: not all was looked at.
+        """
         statement = self._upsert(_cursors).values(
             tenant_id=self._tenant_id,
             platform=platform,
@@ -422,9 +432,20 @@ class SyncRepository(Scoped):
                 set_={
                     "updated_since": case((later, new.updated_since), else_=_cursor.updated_since),
                     "complete": or_(_cursor.complete, new.complete),
-                    "updated_at": new.updated_at,
+                    "updated_at": new.updated_at if seen else _cursor.updated_at,
                 },
                 where=_cursor.tenant_id == self._tenant_id,
+            )
+        )
+
+    def keep_cursors(self, platform: str, prefix: str, object_types: Sequence[str]) -> None:
+        """Forget the cursors whose kind begins with a prefix, but for these."""
+        self._connection.execute(
+            delete(_cursors).where(
+                _cursor.tenant_id == self._tenant_id,
+                _cursor.platform == platform,
+                _cursor.object_type.startswith(prefix, autoescape=True),
+                _cursor.object_type.not_in(object_types),
             )
         )
 

@@ -17,6 +17,7 @@ class Citation(BaseModel):
     title: str
     path: list[str] = Field(default_factory=list, description="Headings from the document's top to the passage.")
     url: str | None = None
+    language: str | None = Field(None, description="The source's language, where that is known.")
     score: float = Field(0.0, description="Relevance, 0 to 1.")
 
 

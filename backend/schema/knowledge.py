@@ -188,6 +188,7 @@ class PassageRead(BaseModel):
     position: int = Field(description="Its place in the document, from 0.")
     url: str | None
     source: str
+    language: str | None = Field(None, description="The document's, where its source says it.")
 
     @classmethod
     def of(cls, passage: Passage) -> Self:
@@ -257,4 +258,5 @@ def _passage(passage: Passage) -> dict[str, Any]:
         "position": passage.position,
         "url": passage.url,
         "source": passage.source,
+        "language": passage.language,
     }

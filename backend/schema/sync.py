@@ -137,7 +137,10 @@ class SyncIssueList(BaseModel):
 class SyncCursorRead(BaseModel):
     """Up to where objects of one kind were read."""
 
-    object_type: str = Field(examples=["ticket"], description="`ticket`, `deleted`, `spam` or `article`.")
+    object_type: str = Field(
+        examples=["ticket"],
+        description="`ticket`, `deleted`, `spam`, `article`, or `article:en` for translations to a language.",
+    )
     updated_since: datetime | None = Field(description="Of the platform's clock: all that changed before it is here.")
     complete: bool = Field(description="Whether a collection ever came to its end.")
     updated_at: datetime

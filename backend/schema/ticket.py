@@ -447,7 +447,11 @@ class ArticleRead(BaseModel):
 
     id: UUID
     platform: str
-    article_id: str
+    article_id: str = Field(
+        examples=["42", "42:en"], description="The platform's; of a translation with its language behind it."
+    )
+    language: str | None = Field(examples=["ko", "en", "pt-BR"], description="Null where the platform does not say.")
+    translation_of: str | None = Field(description="The original's `article_id`; null for an original.")
     title: str
     description: str = Field(description="HTML.")
     audience: Audience = Field(description="Who may read it: anybody, a customer who is logged in, the desk alone.")
@@ -470,6 +474,8 @@ class ArticleRead(BaseModel):
             id=article.id,
             platform=article.platform,
             article_id=data.article_id,
+            language=data.language,
+            translation_of=data.translation_of,
             title=data.title,
             description=data.description,
             audience=data.audience,

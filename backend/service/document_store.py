@@ -42,6 +42,8 @@ class Incoming:
     """Bytes of what it was made from."""
     url: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    language: str | None = None
+    """Where it is known: a citation shows it."""
     corpus: Corpus = KNOWLEDGE
     """Which of the tenant's indexes it goes to; one that comes to another than before leaves that one first."""
 
@@ -142,6 +144,7 @@ class DocumentStore:
                         sections=incoming.parsed.sections,
                         source=row.source,
                         url=row.url,
+                        language=incoming.language,
                     )
                     for incoming, row in changed
                     if row.corpus == corpus
@@ -170,7 +173,7 @@ class DocumentStore:
             size=incoming.size,
             chunks=old.chunks if old is not None else 0,
             url=incoming.url,
-            metadata=incoming.metadata,
+            metadata=incoming.metadata | ({"language": incoming.language} if incoming.language else {}),
             created_at=old.created_at if old is not None else now,
             updated_at=now,
             corpus=incoming.corpus,

@@ -254,13 +254,21 @@ def _parsed(article: Article) -> ParsedDocument | None:
 def _incoming(article: Article, parsed: ParsedDocument) -> Incoming:
     data = article.data
     corpus = _CORPORA[data.audience if data.published else "agent"]
-    digest = sha256(f"{_DIGEST_VERSION}\n{corpus}\n{data.title}\n{data.description}".encode()).hexdigest()
+    digest = sha256(
+        f"{_DIGEST_VERSION}\n{corpus}\n{data.language}\n{data.title}\n{data.description}".encode()
+    ).hexdigest()
     return Incoming(
         source=_source(article.id),
         parsed=parsed,
         digest=digest,
         size=len(data.description.encode()),
         url=data.url,
-        metadata={"platform": article.platform, "article_id": data.article_id, "path": list(data.path)},
+        metadata={
+            "platform": article.platform,
+            "article_id": data.article_id,
+            "translation_of": data.translation_of,
+            "path": list(data.path),
+        },
+        language=data.language,
         corpus=corpus,
     )

@@ -10,7 +10,6 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import batched
 from typing import Any, Protocol, cast
 from uuid import UUID
@@ -34,10 +33,10 @@ from backend.core.error import (
 from backend.database.base import Database
 from backend.dto.sync import SyncCounts, SyncIssue, SyncStage
 from backend.dto.ticket import TicketData
-from backend.repository.article import ArticleRepository
 from backend.repository.retention import RetentionRepository
 from backend.repository.sync import SyncRepository, SyncTask, Wanted
 from backend.repository.ticket import Known, TicketRepository
+from backend.service.sync_articles import ArticleReading
 from backend.service.sync_writer import Read, SyncWriter, differs
 
 SLICE = 20
@@ -432,26 +431,18 @@ class Collection:
     # --- articles, and what is yielded in batches
 
     async def _read_articles(self) -> None:
-        """Read the knowledge base, and take away what it has no more; a reading that breaks off takes nothing away."""
-        kept: set[str] = set()
-        whole = True
-        async with _closing(self._source.articles()) as pages:
-            async for page in pages:
-                await self._advance(partial(self._writer.put_articles, page=page), issues=self._bad(page.bad))
-                kept.update(article.article_id for article in page.articles)
-                kept.update(bad.original_id for bad in page.bad if bad.object_type == "article")
-                whole = whole and all(bad.object_type == "article" for bad in page.bad)
+        """Read the knowledge base to its end."""
 
-        def end(c: Connection) -> SyncCounts:
-            now = self._clock()
-            self._sync(c).move_cursor(self._job.platform, "article", None, now, complete=whole)
-            articles = ArticleRepository(c, self._job.tenant_id)
-            gone = articles.keep_only(self._job.platform, kept) if whole else []
-            state["articles_gone"] = [str(each) for each in gone]
-            return SyncCounts(articles=len(kept), removed=len(gone))
+        async def advance(
+            work: Callable[[Connection], SyncCounts | None],
+            *,
+            state: dict[str, Any] | None = None,
+            bad: Sequence[BadItem] = (),
+        ) -> None:
+            await self._advance(work, state=state, issues=self._bad(bad))
 
-        state: dict[str, Any] = {}
-        await self._advance(end, state=state)
+        reading = ArticleReading(self._database, self._source, self._job, self._writer, advance, self._clock)
+        await reading.read()
 
     async def _batches(self, work: Callable[[], AsyncIterator[int]], count: Callable[[int], SyncCounts]) -> None:
         """Do what is left of something that knows itself what is left."""

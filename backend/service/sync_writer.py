@@ -91,10 +91,10 @@ class SyncWriter:
         self._end_page(c, page, kind, now)
         return SyncCounts(removed=self._remove(c, gone, flag, now))
 
-    def put_articles(self, c: Connection, page: ArticlePage) -> None:
-        """Write a page of articles with their files."""
+    def put_articles(self, c: Connection, page: ArticlePage) -> set[str]:
+        """Write a page of articles with their files; return which were not here as they are."""
         now = self._clock()
-        ArticleRepository(c, self._job.tenant_id).put(self._platform, page.articles, now)
+        put = ArticleRepository(c, self._job.tenant_id).put(self._platform, page.articles, now)
         attachments = AttachmentRepository(c, self._job.tenant_id)
         for each in page.articles:
             private = each.audience != "customer"
@@ -102,6 +102,7 @@ class SyncWriter:
                 attachments.put(self._platform, "article", each.article_id, None, private, each.attachments, now)
             names = {item.attachment_id for item in each.attachments}
             attachments.keep_only(self._platform, "article", each.article_id, names, now)
+        return {article_id for article_id, one in put.items() if one.outcome != "unchanged"}
 
     def _put_attachments(self, c: Connection, whole: WholeTicket, now: datetime, *, is_new: bool) -> None:
         """Write which files hang on a ticket and its messages; only one that was here can have lost any."""

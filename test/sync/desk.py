@@ -16,6 +16,7 @@ from backend.core.collector.platform import (
     AccountInfo,
     ArticlePage,
     BadItem,
+    Languages,
     SupportSource,
     TicketPage,
     TicketState,
@@ -47,6 +48,9 @@ class Desk:
     messages: dict[str, list[ConversationData]] = field(default_factory=dict)
     articles: dict[str, ArticleData] = field(default_factory=dict)
     bad: list[BadItem] = field(default_factory=list)
+    languages: Languages | None = None
+    translations: dict[str, ArticleData] = field(default_factory=dict)
+    """By the names they have here: `a1:en`."""
     failing: Callable[[str, str], DomainError | None] = lambda what, which: None
     """Asked before each request: what it is for, and for which ticket or list."""
     gate: Callable[[str, str], Any] | None = None
@@ -176,6 +180,16 @@ class DeskSource:
         for page in batched(list(self._desk.articles.values()), PAGE):
             await self._ask("articles", page[0].article_id)
             yield ArticlePage(articles=page)
+
+    async def languages(self) -> Languages | None:
+        await self._ask("languages", "")
+        return self._desk.languages
+
+    async def translations(self, language: str, originals: Sequence[ArticleData]) -> AsyncIterator[ArticlePage]:
+        for page in batched([one.article_id for one in originals], PAGE):
+            await self._ask("translations", page[0])
+            found = (self._desk.translations.get(f"{each}:{language}") for each in page)
+            yield ArticlePage(articles=tuple(one for one in found if one is not None))
 
     async def download(self, attachment: AttachmentData, *, ticket_id: str | None = None) -> AsyncIterator[bytes]:
         yield b""

@@ -1,6 +1,6 @@
 """What a support platform must be able to do: one implementation a platform (`freshdesk/`)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -61,6 +61,18 @@ class WholeTicket:
 class ArticlePage:
     articles: tuple[ArticleData, ...]
     bad: tuple[BadItem, ...] = ()
+    """An article by its id; of the type `folder`, a part of the knowledge base that could not be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Languages:
+    """What an account's knowledge base is written in."""
+
+    primary: str | None
+    others: tuple[str, ...]
+    """What articles may be translated to."""
+    shown: frozenset[str]
+    """Those of `others` that customers can choose; what is written in another one is for the desk."""
 
 
 class SupportSource(Protocol):
@@ -97,8 +109,17 @@ class SupportSource(Protocol):
     async def conversations(self, ticket_id: str) -> tuple[list[ConversationData], list[BadItem]]:
         """Return all messages of a ticket, the oldest first."""
 
+    async def languages(self) -> Languages | None:
+        """Return the languages of the knowledge base; None when the key may not know them."""
+
     def articles(self) -> AsyncIterator[ArticlePage]:
         """Yield the knowledge base: every category, folder (nested ones too) and article, with its audience."""
+
+    def translations(self, language: str, originals: Sequence[ArticleData]) -> AsyncIterator[ArticlePage]:
+        """Yield what of some articles is translated to a language.
+
+        Who may read a translation is the strictest of what it says itself and who may read its original.
+        """
 
     def download(self, attachment: AttachmentData, *, ticket_id: str | None = None) -> AsyncIterator[bytes]:
         """Yield the bytes of an attachment; a link that has run out is asked for anew where `ticket_id` tells how."""

@@ -59,5 +59,5 @@ def _plain(message: BaseMessage) -> BaseMessage | None:
 
 def citation(index: int, document: dict[str, Any]) -> dict[str, Any]:
     """Return how a source is shown: an id and a label, never its text. `document` is a passage as in the state."""
-    shown = {key: document.get(key) for key in ("passage_id", "document_id", "title", "path", "url", "score")}
-    return {"index": index, **shown}
+    names = ("passage_id", "document_id", "title", "path", "url", "language", "score")
+    return {"index": index, **{name: document.get(name) for name in names}}

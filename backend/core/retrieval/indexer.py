@@ -19,6 +19,7 @@ class Readable:
     sections: Sequence[Section]
     source: str = ""
     url: str | None = None
+    language: str | None = None
     by_meaning: bool = True
     """Whether it is found by what it means as well; False for what is searched for by its words alone."""
 
@@ -81,6 +82,7 @@ def _passages(document: Readable) -> list[Passage]:
             position=one.position,
             url=document.url,
             source=document.source,
+            language=document.language,
         )
         for one in chunk(document.sections)
     ]

@@ -137,6 +137,12 @@ class Account:
         """With `parent_folder_id`, None at the top of a category."""
         self.articles: dict[int, Json] = {}
         """With `translations`: a language's title and description."""
+        self.languages: Json = {
+            "primary_language": LANGUAGES[0],
+            "supported_languages": list(LANGUAGES[1:]),
+            "portal_languages": list(LANGUAGES[1:]),
+        }
+        """As `GET /settings/helpdesk` shows them."""
         self.files: dict[int, File] = {}
         self.watchers: list[Callable[[Change], None]] = []
         self.archive = archive
@@ -387,6 +393,29 @@ class Account:
             article["updated_at"] = stamp(self.clock())
             self._tell("article_changed", article_id)
             return article
+
+    def translate_article(
+        self, article_id: int, language: str, title: str, description: str, *, draft: bool = False
+    ) -> None:
+        """Write a translation (HTML), or another text of it. It has times of its own, and the original's stay."""
+        with self.lock:
+            now = stamp(self.clock())
+            translations = self.articles[article_id]["translations"]
+            translations[language] = {
+                "title": title,
+                "description": description,
+                "description_text": text_of(description),
+                "status": 1 if draft else 2,
+                "created_at": translations.get(language, {}).get("created_at", now),
+                "updated_at": now,
+            }
+            self._tell("article_changed", article_id)
+
+    def untranslate_article(self, article_id: int, language: str) -> None:
+        """Delete a translation."""
+        with self.lock:
+            del self.articles[article_id]["translations"][language]
+            self._tell("article_changed", article_id)
 
     def hide_article(self, article_id: int) -> None:
         """Make an article a draft, which customers do not see."""

@@ -87,6 +87,7 @@ class FreshdeskApi:
             ("/companies/{id:int}", get, self.get_of("companies")),
             ("/groups", get, self.list_groups),
             ("/groups/{id:int}", get, self.get_of("groups")),
+            ("/settings/helpdesk", get, self.helpdesk_settings),
             *self._translated("/solutions/categories", self.list_categories),
             *self._translated("/solutions/categories/{id:int}", self.get_translated("categories")),
             *self._translated("/solutions/categories/{id:int}/folders", self.list_folders),
@@ -332,6 +333,10 @@ class FreshdeskApi:
 
     # Solutions
 
+    def helpdesk_settings(self, request: Request) -> Response:
+        """`GET /settings/helpdesk`: which languages there are."""
+        return answer(self._account.languages)
+
     def list_categories(self, request: Request) -> Response:
         """`GET /solutions/categories`."""
         return self._translations(request, self._account.categories.values())
@@ -364,12 +369,12 @@ class FreshdeskApi:
         """`GET /solutions/folders/{id}/articles`, drafts too."""
         folder, language, sign = self._one("folders", request)["id"], language_of(request), self._signer(request)
         inside = [item for item in self._account.articles.values() if item["folder_id"] == folder]
-        shown = (article(item, language, sign) for item in inside)
+        shown = (article(self._account, item, language, sign) for item in inside)
         return self._slice(request, [item for item in shown if item is not None])
 
     def get_article(self, request: Request) -> Response:
         """`GET /solutions/articles/{id}`."""
-        shown = article(self._one("articles", request), language_of(request), self._signer(request))
+        shown = article(self._account, self._one("articles", request), language_of(request), self._signer(request))
         if shown is None:
             raise Refused(404)
         return answer(shown)

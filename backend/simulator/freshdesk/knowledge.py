@@ -10,7 +10,6 @@ from backend.simulator.freshdesk.blank import stamp
 from backend.simulator.freshdesk.content import article as knowledge
 from backend.simulator.freshdesk.desk import Desk
 from backend.simulator.freshdesk.story import render
-from backend.simulator.freshdesk.text import text_of
 
 Json = dict[str, Any]
 
@@ -85,10 +84,7 @@ def fill_knowledge(account: Account, desk: Desk, now: datetime) -> None:
             agent_id=rng.choice(list(desk.agents)),
         )
         if text.title_en and text.text_en:
-            body = render(text.text_en)
-            article["translations"] = {
-                "en": {"title": text.title_en, "description": body, "description_text": text_of(body)}
-            }
+            account.translate_article(article["id"], "en", text.title_en, render(text.text_en))
         if text.file:
             content = (
                 sample_file.docx(

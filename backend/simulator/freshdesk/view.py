@@ -73,7 +73,7 @@ def _stats(ticket: Json, conversations: list[Json]) -> Json:
     }
 
 
-def article(item: Json, language: str | None, sign: Sign) -> Json | None:
+def article(account: Account, item: Json, language: str | None, sign: Sign) -> Json | None:
     """Return an article in a language, None where it is not translated."""
     shown = {name: value for name, value in item.items() if name != "translations"}
     if language is not None:
@@ -81,7 +81,25 @@ def article(item: Json, language: str | None, sign: Sign) -> Json | None:
         if translation is None:
             return None
         shown |= translation
-    return {**shown, "attachments": [sign(attachment) for attachment in item["attachments"]]}
+    return {
+        **shown,
+        "hierarchy": _hierarchy(account, item["folder_id"], language),
+        "attachments": [sign(attachment) for attachment in item["attachments"]],
+    }
+
+
+def _hierarchy(account: Account, folder_id: int, language: str | None) -> list[Json]:
+    """Return the category and the folders above an article, from the top, by their names in a language."""
+    above = [("folder", account.folders[folder_id])]
+    while (parent := above[0][1]["parent_folder_id"]) is not None:
+        above.insert(0, ("folder", account.folders[parent]))
+    above.insert(0, ("category", account.categories[above[0][1]["category_id"]]))
+    levels = []
+    for level, (kind, item) in enumerate(above):
+        name = item["translations"].get(language, item)["name"]
+        data = {"id": item["id"], "name": name, "language": language or account.languages["primary_language"]}
+        levels.append({"level": level, "type": kind, "data": data})
+    return levels
 
 
 def translated(item: Json, language: str | None) -> Json | None:

@@ -1,9 +1,9 @@
-"""The knowledge base: categories, folders in folders, articles.
+"""The knowledge base: categories, folders in folders, articles, and their translations.
 
 Who may read an article is the strictest of what the folders above it say.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from backend.core.collector.freshdesk import parser
@@ -14,6 +14,8 @@ from backend.dto.ticket import ArticleData
 
 DEEPEST_FOLDER = 10
 BATCH = 100
+SINGLY = 2
+"""Of a folder, so many articles are asked for one by one: its list costs a request for each hundred that it has."""
 
 Rows = Callable[[str], AsyncIterator[Any]]
 """Yields the rows of the list at a path."""
@@ -85,14 +87,17 @@ class ArticleWalk:
                     yield ArticlePage(articles=tuple(articles), bad=tuple(bad))
                     articles, bad = [], []
         except (Forbidden, NotFound) as error:
-            bad.append(_item(f"articles-of-{folder.folder_id}", "unreadable", error.detail))
+            bad.append(_part(f"articles-of-{folder.folder_id}", "unreadable", error.detail))
         if articles or bad:
             yield ArticlePage(articles=tuple(articles), bad=tuple(bad))
 
     async def _take(self, row: Any, folder: Folder, articles: list[ArticleData], bad: list[BadItem]) -> None:
-        article_id = f"unknown-in-{folder.folder_id}-{len(articles) + len(bad)}"
         try:
             article_id = parser.id_of(row.get("id") if isinstance(row, dict) else None)
+        except BadValue as problem:  # it may be any
+            bad.append(_part(f"unknown-in-{folder.folder_id}-{len(articles) + len(bad)}", problem.code, problem.reason))
+            return
+        try:
             if "description" not in row and "description_text" not in row:  # a list may leave the text out
                 row = await self._read(article_id)
             articles.append(parser.article(row, folder, self._host))
@@ -104,9 +109,76 @@ class ArticleWalk:
             bad.append(_item(article_id, "unreadable", error.detail))
 
 
+class TranslationWalk:
+    """One reading of what some articles are translated to, in one language."""
+
+    def __init__(self, rows: Rows, read: ReadArticle, host: str, language: str) -> None:
+        self._rows = rows
+        self._read = read
+        self._host = host
+        self._language = language
+
+    async def pages(self, originals: Sequence[ArticleData]) -> AsyncIterator[ArticlePage]:
+        """Yield the translations, folder by folder."""
+        folders: dict[str, dict[str, ArticleData]] = {}
+        for one in originals:
+            folders.setdefault(one.folder_id or "", {})[one.article_id] = one
+        for folder_id, wanted in folders.items():
+            articles: list[ArticleData] = []
+            bad: list[BadItem] = []
+            try:
+                async for row in self._found(folder_id, wanted):
+                    await self._take(row, wanted, articles, bad)
+                    if len(articles) + len(bad) >= BATCH:
+                        yield ArticlePage(articles=tuple(articles), bad=tuple(bad))
+                        articles, bad = [], []
+            except NotFound:
+                pass  # the folder is not translated, and then nothing in it is
+            except Forbidden as error:
+                bad.append(_part(f"articles-of-{folder_id}:{self._language}", "unreadable", error.detail))
+            if articles or bad:
+                yield ArticlePage(articles=tuple(articles), bad=tuple(bad))
+
+    async def _found(self, folder_id: str, wanted: Mapping[str, ArticleData]) -> AsyncIterator[Any]:
+        """Yield what may be the translations of a folder's articles."""
+        if len(wanted) <= SINGLY or not folder_id:
+            for article_id in wanted:
+                yield {"id": article_id}
+            return
+        async for row in self._rows(f"/solutions/folders/{folder_id}/articles/{self._language}"):
+            yield row
+
+    async def _take(
+        self, row: Any, wanted: Mapping[str, ArticleData], articles: list[ArticleData], bad: list[BadItem]
+    ) -> None:
+        try:
+            article_id = parser.id_of(row.get("id") if isinstance(row, dict) else None)
+        except BadValue as problem:  # it may be any
+            bad.append(_part(f"unknown:{self._language}-{len(articles) + len(bad)}", problem.code, problem.reason))
+            return
+        if article_id not in wanted:
+            return
+        name = f"{article_id}:{self._language}"
+        try:
+            if "description" not in row and "description_text" not in row:
+                row = await self._read(f"{article_id}/{self._language}")
+            articles.append(parser.translation(row, wanted[article_id], self._language, self._host))
+        except BadValue as problem:
+            bad.append(_item(name, problem.code, problem.reason))
+        except NotFound:
+            return  # not translated
+        except Forbidden as error:
+            bad.append(_item(name, "unreadable", error.detail))
+
+
 def _item(original_id: str, code: str, reason: str) -> BadItem:
     return BadItem(object_type="article", original_id=original_id, code=code, reason=reason)
 
 
+def _part(original_id: str, code: str, reason: str) -> BadItem:
+    """Return a part of the knowledge base that could not be seen: what is in it may be there all the same."""
+    return BadItem(object_type="folder", original_id=original_id, code=code, reason=reason)
+
+
 def _lost(original_id: str, code: str, reason: str) -> ArticlePage:
-    return ArticlePage(articles=(), bad=(_item(original_id, code, reason),))
+    return ArticlePage(articles=(), bad=(_part(original_id, code, reason),))

@@ -10,16 +10,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.core.collector.freshdesk import parser
-from backend.core.collector.freshdesk.article_walk import ArticleWalk
+from backend.core.collector.freshdesk.article_walk import ArticleWalk, TranslationWalk
 from backend.core.collector.freshdesk.domain import Domain
 from backend.core.collector.freshdesk.download import download
 from backend.core.collector.freshdesk.network import FreshdeskNetwork
 from backend.core.collector.freshdesk.parser import Agent, BadValue
 from backend.core.collector.freshdesk.ticket_list import TicketList
 from backend.core.collector.freshdesk.transport import Transport
-from backend.core.collector.platform import AccountInfo, ArticlePage, BadItem, TicketPage, TicketState, WholeTicket
+from backend.core.collector.platform import (
+    AccountInfo,
+    ArticlePage,
+    BadItem,
+    Languages,
+    TicketPage,
+    TicketState,
+    WholeTicket,
+)
 from backend.core.error import Forbidden, NotFound, UpstreamFailed
-from backend.dto.ticket import AttachmentData, ConversationData, TicketData
+from backend.dto.ticket import ArticleData, AttachmentData, ConversationData, TicketData
 
 PLATFORM = "freshdesk"
 PER_PAGE = 100
@@ -131,6 +139,19 @@ class FreshdeskClient:
         """Yield the knowledge base; a folder that cannot be read is told as bad, and the rest goes on."""
         walk = ArticleWalk(self._rows, self._article, self._domain.host)
         async for page in walk.pages():
+            yield page
+
+    async def languages(self) -> Languages | None:
+        """Return the languages of the knowledge base; None when the key may not know them."""
+        try:
+            return parser.languages((await self._transport.get("/settings/helpdesk")).data)
+        except (Forbidden, NotFound):
+            return None
+
+    async def translations(self, language: str, originals: Sequence[ArticleData]) -> AsyncIterator[ArticlePage]:
+        """Yield what of some articles is translated to a language: a folder's in one list, a few one by one."""
+        walk = TranslationWalk(self._rows, self._article, self._domain.host, language)
+        async for page in walk.pages(originals):
             yield page
 
     async def download(self, attachment: AttachmentData, *, ticket_id: str | None = None) -> AsyncIterator[bytes]:

@@ -6,11 +6,12 @@ https://developers.freshdesk.com/api/.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from typing import Any
 
+from backend.core.collector.platform import Languages
 from backend.dto.ticket import (
     PRIORITY_NAMES,
     STATUS_NAMES,
@@ -29,10 +30,14 @@ MAX_BODY = 1_000_000
 """Characters of a description, a message or an article that are kept: as many as our own API takes. What is longer has
 pictures written into it, and lists of such texts would fill the memory."""
 MAX_TITLE = 2_000
+MAX_LANGUAGES = 20
+"""That articles are read in, beside their own."""
 _STRICTNESS: Mapping[Audience, int] = {"customer": 0, "member": 1, "agent": 2}
 _VISIBILITY: Mapping[int, Audience] = {1: "customer", 2: "member"}
 """Of a folder: 1 all users, 2 who is logged in; 3 to 7 are agents, single companies, bots and segments."""
 _PUBLISHED = 2
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z]{2,4})?")
+"""Such as `en` and `pt-BR`; it gets into a path."""
 _MERGED = re.compile(
     r"\bticket is closed and merged into (?:the )?ticket\s*(?:<a\b[^<>]{0,500}>\s*)?#?(\d{1,19})", re.IGNORECASE
 )
@@ -208,6 +213,40 @@ def article(raw: Any, folder: Folder, host: str) -> ArticleData:
     )
 
 
+def translation(raw: Any, of: ArticleData, language: str, host: str) -> ArticleData:
+    """Return an article in another language, for those alone who may read the original.
+
+    Its files are those of the original: what a translation names of them is not kept a second time.
+
+    Raises:
+        BadValue: it is another article.
+    """
+    item = _object(raw)
+    if id_of(item.get("id")) != of.article_id:
+        raise BadValue("bad-id", "It is another article.")
+    made = article(item, Folder(of.folder_id or "", of.category_id or "", of.path, of.audience), host)
+    return replace(
+        made,
+        article_id=f"{of.article_id}:{language}",
+        audience=made.audience if of.published else "agent",
+        path=_path(item.get("hierarchy"), len(of.path)) or of.path,
+        url=f"https://{host}/{language}/support/solutions/articles/{of.article_id}",
+        attachments=(),
+        language=language,
+        translation_of=of.article_id,
+    )
+
+
+def languages(raw: Any) -> Languages:
+    """Return what the settings of an account say of its languages; those that customers can choose come first."""
+    settings = _map(raw)
+    primary = _text(settings.get("primary_language"))
+    shown = [each for each in _texts(settings.get("portal_languages")) if _LANGUAGE.fullmatch(each)]
+    supported = [each for each in _texts(settings.get("supported_languages")) if _LANGUAGE.fullmatch(each)]
+    others = [each for each in dict.fromkeys([*shown, *supported]) if each != primary]
+    return Languages(primary if _LANGUAGE.fullmatch(primary) else None, tuple(others[:MAX_LANGUAGES]), frozenset(shown))
+
+
 def attachments(raw: Any) -> tuple[AttachmentData, ...]:
     """Return the files of a ticket, a message or an article; what has no id is passed over."""
     found = []
@@ -275,6 +314,13 @@ def moment(value: Any) -> datetime | None:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _path(hierarchy: Any, length: int) -> tuple[str, ...]:
+    """Return the names of the category and the folders above an article, in its language, where it tells all."""
+    levels = hierarchy if isinstance(hierarchy, list) else []
+    names = tuple(name_of(_map(level).get("data")) for level in levels)
+    return names if len(names) == length and all(names) else ()
 
 
 def name_of(raw: Any) -> str:

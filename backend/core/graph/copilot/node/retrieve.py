@@ -43,5 +43,6 @@ def _plain(passage: Passage) -> dict[str, Any]:
         "path": list(passage.path),
         "text": passage.text,
         "url": passage.url,
+        "language": passage.language,
         "score": round(passage.score, 4),
     }
