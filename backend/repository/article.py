@@ -152,6 +152,28 @@ class ArticleRepository(Scoped):
         )
         return [Translation(row[0], row[1], row[2] or "") for row in self._connection.execute(query)]
 
+    def primary_language(self, platform: str) -> str | None:
+        """Return what the originals are written in, as far as it was ever said."""
+        c = _articles.c
+        query = select(c.language).where(
+            c.tenant_id == self._tenant_id,
+            c.platform == platform,
+            c.translation_of.is_(None),
+            c.language.is_not(None),
+        )
+        return self._connection.scalar(query.limit(1))
+
+    def originals(self, articles: Sequence[UUID]) -> dict[UUID, str]:
+        """Return of which article each is a version: all translations of one have its name, and so has it itself."""
+        c = _articles.c
+        found: dict[UUID, str] = {}
+        for some in batches([*articles]):
+            query = select(c.id, c.platform, func.coalesce(c.translation_of, c.article_id)).where(
+                c.tenant_id == self._tenant_id, c.id.in_(some)
+            )
+            found |= {row[0]: f"{row[1]}:{row[2]}" for row in self._connection.execute(query)}
+        return found
+
     def unprocessed(self, limit: int) -> Sequence[Article]:
         """Return articles that are not in the index as they stand."""
         query = (

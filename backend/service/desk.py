@@ -1,6 +1,8 @@
 """The desk as the agents have it: `core/graph/desk.py`, bound to the tenant and the user of a run."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Literal, Protocol
@@ -13,14 +15,17 @@ from backend.core.error import Conflict, DomainError, InstallationNotFound, Upst
 from backend.core.retrieval.fusion import Ranker, Thresholds, rank_together
 from backend.database.base import Database
 from backend.dto.desk import Feedback, FeedbackKind, SimilarTickets, Summary, TicketText
-from backend.dto.knowledge import READABLE, Corpus, Retrieval
+from backend.dto.knowledge import READABLE, Corpus, Passage, Retrieval
 from backend.dto.run import Run
 from backend.dto.ticket import Audience
+from backend.repository.article import ArticleRepository
 from backend.repository.feedback import FeedbackRepository, NoteRepository
 from backend.repository.ticket import TicketRepository
 from backend.service.similar import SimilarService
+from backend.service.support_index import ARTICLE
 from backend.service.ticket import OWN
 from backend.service.ticket_text import read_ticket_text
+from backend.util.language import Language, language
 
 _FEEDBACK_SPACE = UUID("8f1f1a5e-2a6c-5c0f-9c8e-6a1d0b7c1e55")
 """Of the ids of feedback that agents give: the same decision gives it once."""
@@ -122,12 +127,25 @@ class TenantDesk:
     async def articles(self, queries: Sequence[str], limit: int, audience: Audience) -> Retrieval:
         ranker = self._search.bound(self._tenant_id, *READABLE[audience])
         found = await rank_together(ranker, queries, ARTICLES, kind="articles")
+        query = "\n\n".join(queries)
+        ranked = replace(found, passages=await self._in_one_language(found.passages, language(query)))
         return Retrieval(
-            query="\n\n".join(queries),
-            passages=found.merged(limit),
+            query=query,
+            passages=ranked.merged(limit),
             evidence=found.evidence,
             enough=found.enough,
         )
+
+    async def _in_one_language(self, passages: Sequence[Passage], asked: Language) -> tuple[Passage, ...]:
+        """Leave of each article one language: that of the question where it was found, or else what fits best."""
+        ids = _articles(passages)
+        known = await self._db.read(lambda c: ArticleRepository(c, self._tenant_id).originals([*ids.values()]))
+        of = {source: known[article] for source, article in ids.items() if article in known}
+        chosen: dict[str, str] = {}
+        for passage in sorted(passages, key=lambda passage: not _is_in(passage, asked)):  # stable: by rank otherwise
+            if passage.source in of:
+                chosen.setdefault(of[passage.source], passage.source)
+        return tuple(one for one in passages if one.source not in of or chosen[of[one.source]] == one.source)
 
     async def add_note(self, ticket_id: str, body: str, *, key: str, platform: str | None = None) -> str | None:
         """Write a private note once a key.
@@ -190,3 +208,16 @@ class TenantDesk:
             metadata=metadata,
         )
         await self._db.write(lambda c: FeedbackRepository(c, self._tenant_id).add(feedback))
+
+
+def _articles(passages: Sequence[Passage]) -> dict[str, UUID]:
+    """Return the articles that passages are of, by their sources; a document may have any name."""
+    found = {}
+    for source in {passage.source for passage in passages if passage.source.startswith(ARTICLE)}:
+        with suppress(ValueError):
+            found[source] = UUID(source.removeprefix(ARTICLE))
+    return found
+
+
+def _is_in(passage: Passage, asked: Language) -> bool:
+    return passage.language is not None and passage.language.partition("-")[0].lower() == asked

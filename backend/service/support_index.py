@@ -48,6 +48,8 @@ FILE_READS = 8
 PRODUCTS = 200
 """Products of a tenant that are looked for in its tickets."""
 _CORPORA: Mapping[Audience, Corpus] = {"customer": KNOWLEDGE, "member": "member", "agent": "internal"}
+ARTICLE = "article/"
+"""What the source of an article's document begins with; its id follows."""
 _DIGEST_VERSION = "1"
 
 
@@ -238,7 +240,7 @@ def _key(ticket: Ticket) -> tuple[str, str]:
 
 
 def _source(article: UUID) -> str:
-    return f"article/{article}"
+    return f"{ARTICLE}{article}"
 
 
 def _parsed(article: Article) -> ParsedDocument | None:

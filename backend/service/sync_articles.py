@@ -75,15 +75,19 @@ class ArticleReading:
         The articles that are gone stand in the job's state then (`articles_gone`).
         """
         languages = await self._source.languages()
+        primary = languages.primary if languages is not None else None
+        if primary is None:  # it is not said now; what was said is not forgotten for that
+            primary = await self._database.read(
+                lambda c: ArticleRepository(c, self._job.tenant_id).primary_language(self._job.platform)
+            )
         async with aclosing(self._source.articles()) as pages:  # type: ignore[type-var]  # a generator, by contract
             async for page in pages:
-                await self._take(page, languages)
+                await self._take(page, primary)
         for language in languages.others if languages else ():
             await self._read_language(language, shown=languages is not None and language in languages.shown)
         await self._end(languages)
 
-    async def _take(self, page: ArticlePage, languages: Languages | None) -> None:
-        primary = languages.primary if languages else None
+    async def _take(self, page: ArticlePage, primary: str | None) -> None:
         articles = tuple(replace(each, language=each.language or primary) for each in page.articles)
 
         def put(c: Connection) -> None:

@@ -47,7 +47,8 @@ OVERLAP = timedelta(minutes=1)
 """How far before its cursor an incremental collection begins: a platform's lists may lag behind its clock."""
 TRIES = 6
 """Failures in a row, without a page between them, after which a job gives up."""
-LONGEST_WAIT = 300.0
+LONGEST_WAIT = 3600.0
+"""Seconds: older plans of Freshdesk count their requests by the hour."""
 INDEX_SECONDS = 20.0
 """Between two looks at what could be indexed while a collection goes on."""
 AGAIN = 50

@@ -1,6 +1,7 @@
 """The agents `copilot` and `summary` through the doors (I-1, I-5, 000-21…24)."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,10 @@ import socketio
 from langgraph_sdk import get_client
 
 from backend.core.error import UpstreamFailed
-from test.desk_agent.conftest import ALICE, EMAIL, INTERNAL, NOTE, PHONE, House, last, open_house, plain
+from backend.dto.ticket import ArticleData, TicketData
+from backend.repository.article import ArticleRepository
+from backend.repository.ticket import TicketRepository
+from test.desk_agent.conftest import ALICE, EMAIL, INTERNAL, NOTE, NOW, PHONE, House, last, open_house, plain
 from test.engine_fixture import until
 
 
@@ -253,3 +257,55 @@ async def test_the_summary_agent_says_what_the_ticket_is_about(house: House) -> 
         "/api/v1/chat", json={"agent": "summary", "input": {"ticket_id": "42", "language": "ko"}}
     )
     assert korean.json()["answer"].startswith("문제: ")
+
+
+async def test_an_english_ticket_is_answered_from_the_english_article_of_a_korean_desk(house: House) -> None:
+    """(000-25) Each language is a source of its own, and a draft has one of them."""
+    korean = ArticleData(
+        article_id="7",
+        title="창고 이전 신청",
+        description="<p>창고(warehouse) 이전은 이전일 14일 전까지 RELOC-7 양식으로 신청합니다.</p>",
+        audience="customer",
+        published=True,
+        url="https://help.example.com/support/solutions/articles/7",
+        language="ko",
+        platform_updated_at=NOW,
+    )
+    english = replace(
+        korean,
+        article_id="7:en",
+        title="Moving your warehouse",
+        description="<p>Apply for a warehouse relocation with form RELOC-7, 14 days before you move.</p>",
+        url="https://help.example.com/en/support/solutions/articles/7",
+        language="en",
+        translation_of="7",
+    )
+    asked = {
+        "70": ("How do we move our warehouse?", "We want to move our warehouse. How do I apply for the relocation?"),
+        "71": ("창고 이전 문의", "창고 이전은 어떻게 신청하나요? 언제까지 신청해야 하나요?"),
+    }
+    tickets = [
+        TicketData(ticket_id=n, title=title, description=f"<p>{text}</p>", status=2, status_name="open", priority=2)
+        for n, (title, text) in asked.items()
+    ]
+
+    def put(c: Any) -> None:
+        TicketRepository(c, "default").put("freshdesk", tickets, NOW)
+        ArticleRepository(c, "default").put("freshdesk", [korean, english], NOW)
+
+    await house.container.database().write(put)
+    async for _ in house.container.support_index().work("default"):
+        pass
+
+    for number, language, other in (("70", "en", korean), ("71", "ko", english)):
+        run = await house.draft(number)
+        documents = (await house.state(run["thread_id"]))["values"]["documents"]
+        sources = {one["title"]: one for one in run["interrupts"][0]["value"]["citations"]}
+        mine = english if language == "en" else korean
+        assert sources[mine.title]["language"] == language
+        assert mine.url in run["interrupts"][0]["value"]["reply"]
+        assert other.title not in [one["title"] for one in documents]
+
+    listed = (await house.http.get("/api/v1/articles", params={"limit": 100})).json()["items"]
+    shown = {one["article_id"]: (one["language"], one["translation_of"]) for one in listed}
+    assert (shown["7"], shown["7:en"]) == (("ko", None), ("en", "7"))

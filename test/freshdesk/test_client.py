@@ -277,6 +277,136 @@ async def test_who_may_read_an_article_is_the_strictest_of_its_folders(
     assert [item for page in pages for item in page.bad] == []
 
 
+def add_folder(freshdesk: FreshdeskSimulator, number: int, visibility: int = 1) -> None:
+    account = freshdesk.account
+    account.categories.setdefault(1, {"id": 1, "name": "안내", "translations": {"en": {"name": "Guides"}}})
+    account.folders[number] = {
+        "id": number,
+        "name": f"폴더 {number}",
+        "category_id": 1,
+        "parent_folder_id": None,
+        "visibility": visibility,
+        "translations": {"en": {"name": f"Folder {number}"}},
+    }
+
+
+async def translated(client: FreshdeskClient, language: str = "en", *only: str) -> tuple[list[Any], list[Any]]:
+    """Return the translations of all articles, or of some, and what could not be read."""
+    originals = [one async for page in client.articles() for one in page.articles]
+    some = [one for one in originals if not only or one.title in only]
+    pages = [page async for page in client.translations(language, some)]
+    return [one for page in pages for one in page.articles], [item for page in pages for item in page.bad]
+
+
+async def test_articles_are_read_in_their_languages_by_whoever_may_read_the_originals(
+    freshdesk: FreshdeskSimulator, platform: FreshdeskPlatform
+) -> None:
+    """(000-25) A folder costs one request more in each language, and what is not translated is no failure."""
+    account = freshdesk.account
+    for number, visibility in {10: 1, 11: 2, 12: 3}.items():
+        add_folder(freshdesk, number, visibility)
+        for name in ("가", "나", "다"):
+            made = account.add_article(number, f"{name} {number}", "<p>글</p>")
+            if name != "다":
+                account.translate_article(made["id"], "en", f"{name} {number} EN", "<p>text</p>", draft=name == "나")
+    client = await connect(platform)
+    languages = await client.languages()
+    assert languages is not None
+    assert (languages.primary, languages.others, languages.shown) == ("ko", ("en",), {"en"})
+    found, bad = await translated(client)
+    assert (bad, [one.path for one in freshdesk.requests][-3:]) == (
+        [],
+        [f"/api/v2/solutions/folders/{number}/articles/en" for number in (10, 11, 12)],
+    )
+    assert {one.title: (one.audience, one.published) for one in found} == {
+        "가 10 EN": ("customer", True),
+        "나 10 EN": ("agent", False),
+        "가 11 EN": ("member", True),
+        "나 11 EN": ("agent", False),
+        "가 12 EN": ("agent", True),
+        "나 12 EN": ("agent", False),
+    }
+    one = found[0]
+    assert one.article_id == f"{one.translation_of}:en"
+    assert (one.language, one.path) == ("en", ("Guides", "Folder 10"))
+    assert one.url == f"https://acme.freshdesk.com/en/support/solutions/articles/{one.translation_of}"
+
+    before = freshdesk.count("/en$")
+    found, bad = await translated(client, "en", "가 10", "다 10")
+    assert ([one.title for one in found], bad) == (["가 10 EN"], [])
+    assert freshdesk.count("/en$") - before == 2
+
+
+async def test_only_a_language_gets_into_a_path_and_one_that_customers_cannot_choose_is_not_shown(
+    freshdesk: FreshdeskSimulator, platform: FreshdeskPlatform
+) -> None:
+    freshdesk.account.languages = {
+        "primary_language": "ko",
+        "supported_languages": ["pt-BR", "../../tickets", "en?x=", "ko", 7, None, "x" * 50],
+        "portal_languages": ["ko", "en"],
+    }
+    client = await connect(platform)
+    languages = await client.languages()
+    assert languages is not None
+    assert (languages.others, languages.shown) == (("en", "pt-BR"), {"ko", "en"})
+    for nonsense in ({}, [], "x", {"supported_languages": "en"}):
+        freshdesk.account.languages = nonsense  # type: ignore[assignment]
+        assert await client.languages() is None
+    freshdesk.faults.add("forbidden", path=r"/settings/helpdesk$")
+    assert await client.languages() is None
+
+
+async def test_a_part_of_the_knowledge_base_that_cannot_be_seen_is_no_article(
+    freshdesk: FreshdeskSimulator, platform: FreshdeskPlatform
+) -> None:
+    """What is in it may be there all the same, so the reading is not a whole one."""
+    add_folder(freshdesk, 10)
+    freshdesk.account.add_article(10, "가", "<p>글</p>")
+    client = await connect(platform)
+    for path in (r"/folders/10/articles$", r"/categories/1/folders$"):
+        freshdesk.faults.add("forbidden", path=path)
+        pages = [page async for page in client.articles()]
+        assert [item.object_type for page in pages for item in page.bad] == ["folder"]
+
+
+async def test_a_moment_that_has_not_come_yet_does_not_hide_what_changes_until_then() -> None:
+    """(I-3) One wrong clock there must not end incremental collecting here."""
+    now = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    rows = [
+        {"id": 1, "status": 2, "updated_at": "2026-06-01T11:00:00Z"},
+        {"id": 2, "status": 2, "updated_at": "2031-01-01T00:00:00Z"},
+    ]
+
+    class Freshdesk:
+        async def get(self, *_: Any, **__: Any) -> Answer:
+            return Answer(rows, False)
+
+    source: Any = Freshdesk()
+    listing = TicketList(source, lambda raw: parser.ticket(raw, {}, {}), lambda: now)
+    pages = [page async for page in listing.pages(None, "live")]
+    assert ids(pages) == ["1", "2"]
+    assert pages[-1].until == now
+
+
+async def test_an_account_that_said_how_long_to_wait_is_not_asked_before(
+    freshdesk: FreshdeskSimulator, platform: FreshdeskPlatform, pace: Pace
+) -> None:
+    """Also when nobody has the patience to wait for so long; and no answer closes an account for ever."""
+    client = await connect(platform)
+    freshdesk.faults.add("too_many", retry_after=900)
+    with pytest.raises(TooMany):
+        await client.check()
+    with pytest.raises(TooMany):
+        await client.check()
+    assert len(freshdesk.requests) == 1
+    pace.now += 901
+    freshdesk.faults.add("too_many", retry_after=900_000)
+    with pytest.raises(TooMany):
+        await client.check()
+    pace.now += 3601
+    assert (await client.check()).agent_id == "11"
+
+
 async def test_a_storm_of_429_is_waited_out_exactly(
     freshdesk: FreshdeskSimulator, platform: FreshdeskPlatform, pace: Pace
 ) -> None:

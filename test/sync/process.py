@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -21,7 +22,7 @@ from test.sync.desk import KIM, Desk, Office, open_database, open_office
 
 
 @asynccontextmanager
-async def freshdesk_office(rows: Path, url: str, subdomain: str) -> AsyncIterator[Office]:
+async def freshdesk_office(rows: Path, url: str, subdomain: str, **options: Any) -> AsyncIterator[Office]:
     """Open the collecting from a simulated Freshdesk, through the real client."""
     origin = urlsplit(url)._replace(path="").geturl()
     platform = FreshdeskPlatform(FreshdeskNetwork(origin), Limiters(5), timeout=30, patience=60)
@@ -30,7 +31,7 @@ async def freshdesk_office(rows: Path, url: str, subdomain: str) -> AsyncIterato
         return await platform.connect(f"{subdomain}.freshdesk.com", SecretStr(DEMO_KEY))
 
     try:
-        async with open_database(rows) as database, open_office(database, Desk(), source) as office:
+        async with open_database(rows) as database, open_office(database, Desk(), source, **options) as office:
             yield office
     finally:
         await platform.close()

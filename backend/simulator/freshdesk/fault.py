@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Literal
 
+from backend.simulator.freshdesk.ask import DENIED
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -20,6 +22,7 @@ FaultKind = Literal[
     "html_502",
     "html_200",
     "too_many",
+    "forbidden",
     "truncated",
     "cut",
     "reset",
@@ -31,6 +34,7 @@ FaultKind = Literal[
 """
 - `html_500`, `html_502`, `html_200`: a page instead of JSON, with that status.
 - `too_many`: 429, whatever the limit; `retry_after` is its header, None leaves it out.
+- `forbidden`: 403, whatever the key may do.
 - `truncated`: half of the JSON, sent as if it were all.
 - `cut`: half of the JSON, then the connection ends before the promised length.
 - `reset`: the connection is reset before any answer.
@@ -124,6 +128,9 @@ async def answer_wrongly(fault: Fault, app: App, scope: Message, receive: Receiv
         if fault.retry_after is not None:
             headers.append((b"retry-after", str(fault.retry_after).encode()))
         return await _send(send, 429, headers, json.dumps({"message": TOO_MANY}).encode())
+    if fault.kind == "forbidden":
+        body = json.dumps({"code": "access_denied", "message": DENIED}).encode()
+        return await _send(send, 403, [(b"content-type", b"application/json; charset=utf-8")], body)
     if fault.kind == "reset":
         await _hang_up(send, hard=True)
         return 0

@@ -237,9 +237,11 @@ def translation(raw: Any, of: ArticleData, language: str, host: str) -> ArticleD
     )
 
 
-def languages(raw: Any) -> Languages:
-    """Return what the settings of an account say of its languages; those that customers can choose come first."""
+def languages(raw: Any) -> Languages | None:
+    """Return what the settings of an account say of its languages, if anything; those of its portal come first."""
     settings = _map(raw)
+    if not isinstance(settings.get("supported_languages"), list):
+        return None
     primary = _text(settings.get("primary_language"))
     shown = [each for each in _texts(settings.get("portal_languages")) if _LANGUAGE.fullmatch(each)]
     supported = [each for each in _texts(settings.get("supported_languages")) if _LANGUAGE.fullmatch(each)]

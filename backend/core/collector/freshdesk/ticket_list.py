@@ -22,6 +22,7 @@ from backend.core.collector.freshdesk.transport import Transport
 from backend.core.collector.platform import BadItem, TicketPage, TicketState
 from backend.core.error import UpstreamFailed
 from backend.dto.ticket import TicketData
+from backend.util.clock import utc_now
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Before the first ticket of any account."""
@@ -39,9 +40,10 @@ Parse = Callable[[Any], TicketData]
 class TicketList:
     """One reading of the list."""
 
-    def __init__(self, transport: Transport, parse: Parse) -> None:
+    def __init__(self, transport: Transport, parse: Parse, clock: Callable[[], datetime] = utc_now) -> None:
         self._transport = transport
         self._parse = parse
+        self._clock = clock
         self._given: set[tuple[str, datetime]] = set()
         """What was given of the second that is read, and after it."""
 
@@ -116,8 +118,12 @@ class TicketList:
         if (moments and moments[-1] < bound) or falls > len(moments) // 2:
             raise UpstreamFailed("The platform's list of tickets is not in the order that was asked for.")
         last = moments[-1] if moments else None
-        # While the pages of one second are counted, that second is not behind us.
-        return TicketPage(tickets=tuple(tickets), bad=tuple(bad), until=last if first else bound), last
+        # While the pages of one second are counted, that second is not behind us. Nor is what has not come yet: behind
+        # one ticket whose moment is wrong, every later change would stay unseen.
+        until = last if first else bound
+        return TicketPage(
+            tickets=tuple(tickets), bad=tuple(bad), until=until and min(until, _second(self._clock()))
+        ), last
 
 
 def _second(moment: datetime) -> datetime:

@@ -39,6 +39,8 @@ BACKOFF_SECONDS = 0.5
 UNTOLD_TRIES = 3
 """Answers 429 without `Retry-After` that are waited for."""
 UNTOLD_SECONDS = 10.0
+LONGEST_BLOCK = 3600.0
+"""For which a `Retry-After` is believed: no plan counts by more than an hour."""
 _PARSE_IN_THREAD = 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
 """Read of an answer that nobody looks at, so that its connection can be used again."""
@@ -108,10 +110,10 @@ class Transport:
                 if wait is None:
                     untold += 1
                     wait = UNTOLD_SECONDS
+                # Nobody else of ours need find out. The wait itself is the limiter's.
+                await self._limiter.block(min(wait, LONGEST_BLOCK))
                 if untold > UNTOLD_TRIES or wait > left:
                     raise TooMany("The platform's request limit is used up.", max(1, round(wait))) from None
-                # Nobody else of ours need find out. The wait itself is the limiter's.
-                await self._limiter.block(wait)
             except (_Passing, UpstreamTimeout) as failure:
                 tried += 1
                 if tried >= tries:
