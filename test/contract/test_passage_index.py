@@ -186,3 +186,18 @@ async def test_an_index_of_another_tokenizer_is_made_again(tmp_path: Path) -> No
     await again.of("default").remove("a")
     assert await found(again, "포도") == []
     await again.close()
+
+
+async def test_an_index_of_before_there_were_languages_is_read_and_written(tmp_path: Path) -> None:
+    indexes = SqlitePassageIndexes(tmp_path)
+    await indexes.of("default").replace("a", [passage("a", 0, "포도")])
+    await indexes.close()
+    database = SqliteDatabase(tmp_path / "default.db")
+    await database.open()
+    await database.write(lambda c: c.exec_driver_sql("ALTER TABLE passage DROP COLUMN language"))
+    await database.close()
+    again = SqlitePassageIndexes(tmp_path)
+    assert await found(again, "포도") == ["a-0"]
+    await again.of("default").replace("b", [replace(passage("b", 0, "grape"), language="en")])
+    assert [(await again.of("default").get(name)).language for name in ("a-0", "b-0")] == [None, "en"]
+    await again.close()

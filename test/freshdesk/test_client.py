@@ -312,7 +312,7 @@ async def test_articles_are_read_in_their_languages_by_whoever_may_read_the_orig
     client = await connect(platform)
     languages = await client.languages()
     assert languages is not None
-    assert (languages.primary, languages.others, languages.shown) == ("ko", ("en",), {"en"})
+    assert (languages.primary, languages.others, languages.shown) == ("ko", ("en",), frozenset({"en"}))
     found, bad = await translated(client)
     assert (bad, [one.path for one in freshdesk.requests][-3:]) == (
         [],
@@ -348,9 +348,10 @@ async def test_only_a_language_gets_into_a_path_and_one_that_customers_cannot_ch
     client = await connect(platform)
     languages = await client.languages()
     assert languages is not None
-    assert (languages.others, languages.shown) == (("en", "pt-BR"), {"ko", "en"})
-    for nonsense in ({}, [], "x", {"supported_languages": "en"}):
-        freshdesk.account.languages = nonsense  # type: ignore[assignment]
+    assert (languages.others, languages.shown) == (("en", "pt-BR"), frozenset({"ko", "en"}))
+    nonsense: list[Any] = [{}, [], "x", {"supported_languages": "en"}]
+    for one in nonsense:
+        freshdesk.account.languages = one
         assert await client.languages() is None
     freshdesk.faults.add("forbidden", path=r"/settings/helpdesk$")
     assert await client.languages() is None

@@ -656,6 +656,41 @@ async def test_articles_are_put_listed_by_audience_and_kept_only_as_long_as_they
     assert await Rows(database).count(ArticleRow) == 2
 
 
+async def test_a_translation_is_closed_with_its_original_and_goes_by_its_own_name(database: Database) -> None:
+    """(000-8, 000-25) In the transaction that closes the original, and not before; an opened one waits to be read."""
+
+    async def do(work: Any, tenant: str = "alpha") -> Any:
+        return await database.write(lambda c: work(ArticleRepository(c, tenant)))
+
+    english = make_article(1, article_id="1:en", title="Refunds", language="en", translation_of="1", tags=())
+    for tenant in ("alpha", "beta"):
+        await do(lambda r: r.put("freshdesk", [make_article(1, language="ko"), english], NOW), tenant)
+    assert (await do(lambda r: r.find("1:en", "freshdesk"))).data == english
+    assert await do(lambda r: r.translations("freshdesk")) == [("1:en", "1", "en")]
+    assert await do(lambda r: r.primary_language("freshdesk")) == "ko"
+    both = [row.id for row in await do(lambda r: r.list(limit=10))]
+    assert set((await do(lambda r: r.originals(both))).values()) == {"freshdesk:1"}
+    assert await do(lambda r: r.originals(both), "beta") == {}
+
+    waiting = await do(lambda r: r.unprocessed(10))
+    closed = make_article(1, language="ko", audience="member")
+    await do(lambda r: r.put("freshdesk", [closed], LATER))
+    assert (await do(lambda r: r.find("1:en", "freshdesk"))).data.audience == "member"
+    # What is being indexed meanwhile was read before, and does not count as this.
+    await do(lambda r: r.mark_processed([(one.id, one.content_hash) for one in waiting]))
+    assert len(await do(lambda r: r.unprocessed(10))) == 2
+    await do(lambda r: r.put("freshdesk", [make_article(1, language="ko", audience="customer")], LATER))
+    assert (await do(lambda r: r.find("1:en", "freshdesk"))).data.audience == "member"
+    await do(lambda r: r.put("freshdesk", [make_article(1, language="ko", published=False)], LATER))
+    assert (await do(lambda r: r.find("1:en", "freshdesk"))).data.audience == "agent"
+    await do(lambda r: r.put("freshdesk", [make_article(1, language="ko"), english], LATER))
+    assert (await do(lambda r: r.find("1:en", "freshdesk"))).data.audience == "customer"
+    assert (await do(lambda r: r.find("1:en", "freshdesk"), "beta")).data.audience == "customer"
+
+    assert len(await do(lambda r: r.keep_only("freshdesk", ["1"]))) == 1
+    assert await do(lambda r: r.translations("freshdesk")) == []
+
+
 async def test_what_no_language_model_has_summarised_is_found_page_by_page(rows: Rows) -> None:
     await rows.put(*(make_ticket(number) for number in range(1, 8)))
     tickets = {number: await rows.find(str(number)) for number in range(1, 8)}

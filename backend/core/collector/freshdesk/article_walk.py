@@ -100,7 +100,10 @@ class ArticleWalk:
         try:
             if "description" not in row and "description_text" not in row:  # a list may leave the text out
                 row = await self._read(article_id)
-            articles.append(parser.article(row, folder, self._host))
+            made = parser.article(row, folder, self._host)
+            if made.article_id != article_id:
+                raise BadValue("bad-id", "It is another article.")
+            articles.append(made)
         except BadValue as problem:
             bad.append(_item(article_id, problem.code, problem.reason))
         except NotFound:

@@ -90,10 +90,7 @@ class FreshdeskClient:
         number = _number(ticket_id)
         await self._learn_names()
         answer = await self._transport.get(f"/tickets/{number}", {"include": "requester,stats"}, cost=3)
-        try:
-            return parser.ticket(answer.data, self._agents, self._statuses)
-        except BadValue as bad:
-            raise UpstreamFailed(f"The platform's ticket cannot be read: {bad.reason}", code=bad.code) from None
+        return self._parsed(answer.data, number)
 
     async def whole(self, ticket_id: str, listed: TicketData | None = None) -> WholeTicket:
         """Return a ticket with its files and all its messages; one request does for up to nine messages."""
@@ -110,12 +107,19 @@ class FreshdeskClient:
         else:
             messages, bad = await self.conversations(ticket_id)
         kept = {name: listed.original[name] for name in ("requester", "stats") if listed and name in listed.original}
-        try:
-            ticket = parser.ticket({**kept, **raw}, self._agents, self._statuses)
-        except BadValue as problem:
-            raise UpstreamFailed(f"The platform's ticket cannot be read: {problem.reason}", code=problem.code) from None
+        ticket = self._parsed({**kept, **raw}, number)
         merged = ticket.merged_into or parser.merged_into(messages)
         return WholeTicket(ticket=replace(ticket, merged_into=merged), conversations=tuple(messages), bad=tuple(bad))
+
+    def _parsed(self, raw: Any, number: str) -> TicketData:
+        """Return the ticket that was asked for: with another one taken for it, it would be lost."""
+        try:
+            ticket = parser.ticket(raw, self._agents, self._statuses)
+            if ticket.ticket_id != number:
+                raise BadValue("bad-id", "It is another ticket.")
+        except BadValue as problem:
+            raise UpstreamFailed(f"The platform's ticket cannot be read: {problem.reason}", code=problem.code) from None
+        return ticket
 
     async def conversations(self, ticket_id: str) -> tuple[list[ConversationData], list[BadItem]]:
         """Return all messages of a ticket, the oldest first."""
