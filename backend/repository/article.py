@@ -237,6 +237,19 @@ class ArticleRepository(Scoped):
         query = query.order_by(_articles.c.platform_updated_at.desc(), _articles.c.id.desc()).limit(limit)
         return [_article(row) for row in self._connection.execute(query)]
 
+    def close_languages(self, platform: str, shown: Collection[str], now: datetime) -> None:
+        """Let none but the desk read translations to other languages than these."""
+        c = _articles.c
+        query = select(c.id, c.content_hash).where(
+            c.tenant_id == self._tenant_id,
+            c.platform == platform,
+            c.translation_of.is_not(None),
+            c.language.not_in(list(shown)),
+            c.audience != "agent",
+        )
+        for row in self._connection.execute(query).all():
+            self._close(row.id, row.content_hash, "agent", now)
+
     def _close_translations(self, platform: str, originals: Mapping[str, ArticleData], now: datetime) -> None:
         """Let nobody read a translation who may not read its original; whom it lets in, the next reading of it says."""
         c = _articles.c
@@ -248,18 +261,19 @@ class ArticleRepository(Scoped):
                 original = originals[row.translation_of]
                 audience = original.audience if original.published else "agent"
                 if audience not in READABLE[row.audience]:
-                    self._connection.execute(
-                        update(_articles)
-                        .where(c.tenant_id == self._tenant_id, c.id == row.id)
-                        .values(
-                            audience=audience,
-                            # Another one than that of what is being indexed, so that this is indexed as well.
-                            content_hash=sha256(f"{row.content_hash} {audience}".encode()).hexdigest(),
-                            is_processed=False,
-                            version=c.version + 1,
-                            updated_at=now,
-                        )
-                    )
+                    self._close(row.id, row.content_hash, audience, now)
+
+    def _close(self, article: UUID, content_hash: str, audience: Audience, now: datetime) -> None:
+        values = {
+            "audience": audience,
+            # Another one than that of what is being indexed, so that this is indexed as well.
+            "content_hash": sha256(f"{content_hash} {audience}".encode()).hexdigest(),
+            "is_processed": False,
+            "version": _articles.c.version + 1,
+            "updated_at": now,
+        }
+        of_id = (_articles.c.tenant_id == self._tenant_id) & (_articles.c.id == article)
+        self._connection.execute(update(_articles).where(of_id).values(values))
 
     def _where(self, platform: str | None, audience: Audience) -> Any:
         where: Any = [_articles.c.tenant_id == self._tenant_id]

@@ -133,6 +133,13 @@ class SyncRepository(Scoped):
             query = query.where(_job.job_id < before)
         return [_sync_job(row) for row in self._connection.execute(query.order_by(_job.job_id.desc()).limit(limit))]
 
+    def active(self, platform: str | None = None) -> list[UUID]:
+        """Return the jobs that have not ended, the oldest first, however many came after them."""
+        query = select(_job.job_id).where(self._mine, _job.status.in_(_ACTIVE))
+        if platform is not None:
+            query = query.where(_job.platform == platform)
+        return list(self._connection.execute(query.order_by(_job.job_id)).scalars())
+
     def count(self, platform: str | None = None) -> int:
         query = select(func.count()).select_from(_jobs).where(self._mine)
         if platform is not None:

@@ -109,7 +109,10 @@ class SyncJobList(BaseModel):
 class SyncIssueRead(BaseModel):
     """An item that could not be taken in; the rest was."""
 
-    object_type: str = Field(examples=["ticket"])
+    object_type: str = Field(
+        examples=["ticket"],
+        description="`ticket`, `conversation`, `article`, or `folder`: a part of the knowledge base nobody could see.",
+    )
     original_id: str = Field(examples=["1042"])
     code: str = Field(examples=["upstream-timeout"])
     reason: str

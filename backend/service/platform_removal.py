@@ -25,7 +25,6 @@ from backend.service.audit import SERVER
 
 BATCH = 200
 """Rows that are removed in one transaction: others write as well."""
-JOBS = 100
 END_SECONDS = 60.0
 """For which the end of a running collection is waited for."""
 
@@ -33,9 +32,7 @@ END_SECONDS = 60.0
 class Syncs(Protocol):
     """The collections: `SyncService`."""
 
-    async def list(
-        self, principal: Principal, *, platform: str | None = None, limit: int = 20, before: UUID | None = None
-    ) -> tuple[Sequence[SyncJob], int]: ...
+    async def active(self, principal: Principal, platform: str | None = None) -> Sequence[UUID]: ...
 
     async def cancel(self, principal: Principal, job_id: UUID) -> SyncJob: ...
 
@@ -68,8 +65,7 @@ class PlatformRemoval:
     async def stop(self, tenant_id: str, platform: str | None = None) -> None:
         """End the collections of a tenant's platform, or of all, and return when they have ended, or after a while."""
         server = Principal(tenant_id, SERVER)
-        jobs, _ = await self._syncs.list(server, platform=platform, limit=JOBS)
-        active = [job.job_id for job in jobs if not job.ended]
+        active = await self._syncs.active(server, platform)
         for job_id in active:
             await self._syncs.cancel(server, job_id)
         with suppress(TimeoutError):

@@ -149,6 +149,10 @@ class SyncService:
 
         return await self._database.read(read)
 
+    async def active(self, principal: Principal, platform: str | None = None) -> Sequence[UUID]:
+        """Return the jobs that have not ended, the oldest first."""
+        return await self._database.read(lambda c: SyncRepository(c, principal.tenant_id).active(platform))
+
     async def issues(
         self, principal: Principal, job_id: UUID, *, limit: int = 100, after: tuple[str, str] | None = None
     ) -> tuple[Sequence[SyncIssue], int]:

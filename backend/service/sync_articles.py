@@ -168,7 +168,9 @@ class ArticleReading:
                 if not gone:
                     self._kept.add(each.article_id)
             sync.move_cursor(platform, "article", None, self._clock(), complete=self._whole)
-            if languages is not None:  # one that comes back is read whole
+            if languages is not None:
+                articles.close_languages(platform, languages.shown, self._clock())
+                # One that comes back is read whole.
                 sync.keep_cursors(platform, _kind(""), [_kind(each) for each in languages.others])
             gone_articles = articles.keep_only(platform, self._kept) if self._whole else []
             state["articles_gone"] = [str(each) for each in gone_articles]

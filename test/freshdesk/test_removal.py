@@ -39,11 +39,9 @@ class Parts:
             updated_at=NOW,
         )
 
-    async def list(
-        self, principal: Principal, *, platform: str | None = None, limit: int = 20, before: UUID | None = None
-    ) -> tuple[Sequence[SyncJob], int]:
+    async def active(self, principal: Principal, platform: str | None = None) -> Sequence[UUID]:
         assert (principal.tenant_id, platform) == ("alice", PLATFORM)
-        return self.jobs, len(self.jobs)
+        return [job.job_id for job in self.jobs if not job.ended]
 
     async def cancel(self, principal: Principal, job_id: UUID) -> SyncJob:
         self.heard.append(("cancel", job_id))

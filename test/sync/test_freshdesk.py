@@ -122,7 +122,7 @@ async def test_translations_come_with_their_articles_follow_them_and_go_with_the
         assert str(closed) not in there
 
         account.languages = {**account.languages, "portal_languages": []}
-        await office.collect("full")
+        await office.collect()
         assert {one.audience for one in (await _translations(office)).values()} == {"agent"}
         account.languages = {**account.languages, "supported_languages": []}
         await office.collect()

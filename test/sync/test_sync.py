@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random, SystemRandom
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -28,6 +29,7 @@ from backend.database.model import InstallationRow, TenantRow, table_of
 from backend.dto.principal import Principal
 from backend.dto.sync import SyncJob
 from backend.repository.sync import AllSyncJobs, SyncRepository
+from backend.service.platform_removal import PlatformRemoval
 from backend.util.clock import utc_now
 from backend.util.id_generator import new_id
 from test.sync.desk import KIM, PAGE, Desk, Office, open_database, open_office
@@ -479,3 +481,29 @@ async def test_a_collection_killed_at_ten_random_moments_equals_an_undisturbed_o
     assert (job.status, job.counts.changed, job.counts.tickets) == ("success", 95, 95)
     assert wild == calm
     assert desk.requests - requests < 2 * requests
+
+
+async def test_a_long_collection_is_stopped_however_many_webhooks_came_since(office: Office):
+    """(000-57) Uninstalling ends what began hours ago, too: it has the key in its memory."""
+    held = asyncio.Event()
+
+    async def gate(what: str, which: str) -> None:
+        if what == "list":
+            await held.wait()
+
+    office.desk.gate = gate
+    job = await office.service.start(KIM, "full")
+    await office.until(job.job_id, lambda one: one.status == "running")
+
+    def webhooks(c: Any) -> None:
+        sync = SyncRepository(c, KIM.tenant_id)
+        for _ in range(150):
+            done = replace(job, job_id=new_id(), kind="ticket", options={"ticket_ids": ["1"]})
+            sync.insert(done, "system")
+            sync.want(done.job_id, "cancel", utc_now())
+
+    await office.database.write(webhooks)
+    nothing: Any = None
+    await PlatformRemoval(office.database, office.service, nothing, nothing).stop(KIM.tenant_id, "freshdesk")
+    assert (await office.ended(job.job_id)).status == "cancelled"
+    assert await office.service.active(KIM) == []
