@@ -174,9 +174,6 @@ class ArticleRow(Base):
     path: Mapped[list[str]] = mapped_column(JsonType)
     url: Mapped[str | None] = mapped_column(Text)
     tags: Mapped[list[str]] = mapped_column(JsonType)
-    language: Mapped[str | None] = mapped_column(String(16))
-    translation_of: Mapped[str | None] = mapped_column(String(64))
-    """The original's `article_id`; a translation's own is that with its language."""
     content_hash: Mapped[str] = mapped_column(String(64))
     is_processed: Mapped[bool] = mapped_column(Boolean)
     version: Mapped[int] = mapped_column(Integer)
@@ -184,6 +181,9 @@ class ArticleRow(Base):
     platform_updated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    language: Mapped[str | None] = mapped_column(String(16))
+    translation_of: Mapped[str | None] = mapped_column(String(64))
+    """The original's `article_id`; a translation's own is that with its language."""
 
 
 class AttachmentRow(Base):
