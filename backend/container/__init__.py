@@ -187,6 +187,7 @@ class Container(containers.DeclarativeContainer):
         file_reader,
         folder=set.storage_path.joinpath.call(".incoming"),
         max_bytes=set.max_file_bytes,
+        limits=tenant_service.provided.limits,
         clock=clock,
     )
     knowledge_graph_service = providers.Singleton(KnowledgeGraphService, database, clock)

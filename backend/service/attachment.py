@@ -5,7 +5,7 @@ the row's id alone; so a server that is killed at any moment does it again in th
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +30,10 @@ from backend.core.storage.content import Received, clear_stale, receive
 from backend.database.base import Database
 from backend.dto.file import StoredFile
 from backend.dto.principal import Principal
+from backend.dto.tenant import Limits
 from backend.dto.ticket import Attachment, AttachmentStatus
 from backend.repository.attachment import AttachmentRepository
+from backend.service.file import used_by
 
 BATCH = 20
 AT_ONCE = 4
@@ -57,6 +59,28 @@ class AttachmentText:
     text: str
 
 
+_NO_ROOM = "The tenant's files have as many bytes as its storage limit allows."
+
+
+class _Room:
+    """How many bytes the files that are fetched may have together; None without a limit."""
+
+    def __init__(self, left: int | None) -> None:
+        self._left = left
+
+    def has(self, size: int) -> bool:
+        return self._left is None or 0 < self._left >= size
+
+    def take(self, size: int) -> bool:
+        """Take as much, if there is that much."""
+        if self._left is None:
+            return True
+        if not self.has(size):
+            return False
+        self._left -= size
+        return True
+
+
 class _FetchFailed(Exception):
     """The platform's side failed, not ours."""
 
@@ -76,6 +100,7 @@ class AttachmentService:
         *,
         folder: Path,
         max_bytes: int,
+        limits: Callable[[str], Awaitable[Limits]] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`folder` holds what is being received; nothing in it is needed after a restart."""
@@ -84,6 +109,7 @@ class AttachmentService:
         self._reader = reader
         self._folder = folder
         self._max_bytes = max_bytes
+        self._limits = limits
         self._clock = clock
 
     # --- fetching
@@ -100,6 +126,7 @@ class AttachmentService:
         await asyncio.to_thread(clear_stale, self._folder)
         async for cleared in self._clear(tenant_id, platform):
             yield cleared
+        room = await self._room(tenant_id)
         behind: UUID | None = None
         while True:
             waiting = await self._database.read(
@@ -108,15 +135,19 @@ class AttachmentService:
             if not waiting:
                 return
             behind = waiting[-1].id
-            await self._fetch_all(source, waiting)
+            await self._fetch_all(source, waiting, room)
             yield len(waiting)
 
-    async def _fetch_all(self, source: SupportSource, waiting: Sequence[Attachment]) -> None:
+    async def _room(self, tenant_id: str) -> "_Room":
+        most = None if self._limits is None else (await self._limits(tenant_id)).storage_bytes
+        return _Room(None if most is None else most - await used_by(self._storages.of(tenant_id)))
+
+    async def _fetch_all(self, source: SupportSource, waiting: Sequence[Attachment], room: "_Room") -> None:
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def fetch(attachment: Attachment) -> None:
             async with turns:
-                await self._fetch(source, attachment)
+                await self._fetch(source, attachment, room)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -125,9 +156,12 @@ class AttachmentService:
         except* DomainError as failures:
             raise _first(failures) from None
 
-    async def _fetch(self, source: SupportSource, attachment: Attachment) -> None:
+    async def _fetch(self, source: SupportSource, attachment: Attachment, room: "_Room") -> None:
         if attachment.data.size > self._max_bytes:
             await self._note(attachment, "skipped", self._too_large())
+            return
+        if not room.has(attachment.data.size):
+            await self._note(attachment, "failed", _NO_ROOM)  # it is tried again when its ticket is read again
             return
         try:
             async with asyncio.timeout(FETCH_SECONDS):
@@ -147,7 +181,10 @@ class AttachmentService:
             await self._note(attachment, "failed", failed.error.detail)
         else:
             try:
-                await self._keep(attachment, received)
+                if room.take(received.size):
+                    await self._keep(attachment, received)
+                else:
+                    await self._note(attachment, "failed", _NO_ROOM)
             finally:
                 await asyncio.to_thread(received.path.unlink, missing_ok=True)
 

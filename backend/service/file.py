@@ -110,16 +110,20 @@ class FileService:
         most = None if self._limits is None else (await self._limits(principal.tenant_id)).storage_bytes
         if most is None:
             return None
-        used, after = 0, None
-        while True:
-            page = await files.list(limit=LIST_LIMIT, after=after)
-            used += sum(entry.size for entry in page.files)
-            if (after := page.next) is None:
-                break
-        left = most - used + before
+        left = most - await used_by(files) + before
         if left <= 0:
             raise TooLarge(f"The files of the tenant may have at most {most} bytes together.", limit=most)
         return left
+
+
+async def used_by(files: FileStorage) -> int:
+    """Return how many bytes all files of a tenant have, attachments too."""
+    used, after = 0, None
+    while True:
+        page = await files.list(limit=LIST_LIMIT, after=after)
+        used += sum(entry.size for entry in page.files)
+        if (after := page.next) is None:
+            return used
 
 
 def _own(file: StoredFile) -> StoredFile:

@@ -87,7 +87,13 @@ async def office(tmp_path: Path, rows: Database) -> AsyncIterator[Office]:
         clock = FakeClock()
         files = FileService(storages, limits_of)
         attachments = AttachmentService(
-            rows, storages, reader, folder=tmp_path / "files" / ".incoming", max_bytes=MAX_FILE, clock=clock
+            rows,
+            storages,
+            reader,
+            folder=tmp_path / "files" / ".incoming",
+            max_bytes=MAX_FILE,
+            limits=limits_of,
+            clock=clock,
         )
         graph = KnowledgeGraphService(rows, clock)
         app = FastAPI()

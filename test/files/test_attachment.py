@@ -25,6 +25,7 @@ from backend.core.error import (
 from backend.database.base import Database
 from backend.database.model import TicketRow, table_of
 from backend.dto.principal import Principal
+from backend.dto.tenant import Limits
 from backend.dto.ticket import Attachment, AttachmentData, ObjectType
 from backend.repository.attachment import AllAttachments, AttachmentRepository
 from test.collector.make_files import docx, hwpx, pdf, xlsx
@@ -408,3 +409,20 @@ async def test_a_size_that_no_column_holds_does_not_stop_the_rest(database: Data
     await put(database, named("1", size=2**80), named("2", size=7))
     kept = await database.read(lambda c: AttachmentRepository(c, "acme").list())
     assert [attachment.data.size for attachment in kept] == [2**63 - 1, 7]
+
+
+async def test_a_desk_does_not_fill_the_disk_beyond_its_tenants_storage_limit(office: Office) -> None:
+    """Whatever sizes the platform tells; with more room, what failed is fetched when its ticket is read again."""
+    office.limits["acme"] = Limits(storage_bytes=250)
+    await put(office.database, named("1"), named("2"), named("3"), named("4"))
+    contents = {number: number.encode() * 90 for number in "1234"}
+    await work(office, FakeSource(**contents))
+    found = await all_of(office)
+    kept = [one for one in found.values() if one.status == "stored"]
+    assert 0 < len(kept) <= 2
+    assert all("storage limit" in (one.reason or "") for one in found.values() if one not in kept)
+
+    office.limits["acme"] = Limits()
+    await put(office.database, named("1"), named("2"), named("3"), named("4"))
+    await work(office, FakeSource(**contents))
+    assert {one.status for one in (await all_of(office)).values()} == {"stored"}
