@@ -1,3 +1,3 @@
 """The migrations of the database; `HEAD` is the newest revision."""
 
-HEAD = "0004"
+HEAD = "0005"
