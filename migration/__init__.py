@@ -1,3 +1,3 @@
 """The migrations of the database; `HEAD` is the newest revision."""
 
-HEAD = "0005"
+HEAD = "0006"

@@ -77,6 +77,7 @@ from backend.service.tenant import TenantService
 from backend.service.thread import ThreadService
 from backend.service.thread_state import ThreadStateService
 from backend.service.ticket import TicketService
+from backend.service.ticket_thread import TicketThreadService
 from backend.service.token import TokenService
 from backend.service.usage import UsageService
 from backend.service.usage_recorder import UsageRecorder
@@ -242,6 +243,7 @@ class Container(containers.DeclarativeContainer):
         document_store,
         files=attachment_service,
         graphs=knowledge_graph_service,
+        forget_threads=providers.Singleton(part.forgetting, __self__),
     )
     index_worker = providers.Singleton(IndexWorker, database, support_index)
     ticket_service = providers.Singleton(
@@ -249,7 +251,7 @@ class Container(containers.DeclarativeContainer):
         database,
         clock,
         on_changed=index_worker.provided.wake,
-        on_removed=support_index.provided.remove,
+        on_removed=providers.Singleton(part.unfinding, __self__),
     )
     similar_service = providers.Singleton(SimilarService, database, search, clock)
     feedback_service = providers.Singleton(FeedbackService, database, clock)
@@ -369,6 +371,7 @@ class Container(containers.DeclarativeContainer):
         default_ttl=providers.Singleton(part.thread_ttl, projects.provided.checkpointer.ttl),
         stop_runs=run_service.provided.stop_all,
     )
+    ticket_thread_service = providers.Singleton(TicketThreadService, database, run_service, thread_service)
     assistant_service = providers.Singleton(
         AssistantService,
         database,
@@ -420,7 +423,13 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
     )
     retention_service = providers.Singleton(
-        RetentionService, database, support_index, attachment_service, knowledge_graph_service, clock
+        RetentionService,
+        database,
+        support_index,
+        attachment_service,
+        knowledge_graph_service,
+        clock,
+        forget_threads=ticket_thread_service.provided.forget,
     )
     tenant_purge = providers.Singleton(part.tenant_purge, __self__)
     sweeper = providers.Singleton(
@@ -439,6 +448,7 @@ class Container(containers.DeclarativeContainer):
             sync_service,
             platform_webhook_service,
             retention_service,
+            ticket_thread_service,
             tenant_purge,
             database,
             file_storages,

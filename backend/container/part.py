@@ -50,6 +50,7 @@ from backend.service.sweeper import Sweep
 from backend.service.sync import SyncService
 from backend.service.tenant import TenantService
 from backend.service.thread import ThreadService
+from backend.service.ticket_thread import TicketThreadService
 from backend.service.token import TokenService
 from backend.service.usage_recorder import UsageRecorder
 from backend.service.webhook import webhook_policy
@@ -138,6 +139,7 @@ def sweeps(
     syncs: SyncService,
     webhooks: PlatformWebhookService,
     retention: RetentionService,
+    ticket_threads: TicketThreadService,
     purge: TenantPurge,
     database: Database,
     files: FileStorages,
@@ -158,6 +160,7 @@ def sweeps(
         (3600, syncs.sweep),
         (3600, webhooks.sweep),
         (3600, retention.sweep),
+        (3600, ticket_threads.sweep),
         (3600, purge.sweep),
         (3600, database.tidy),
         (3600, files.tidy),
@@ -257,8 +260,24 @@ def tenant_purge(container: Any) -> TenantPurge:
 
 def removal(container: Any) -> PlatformRemoval:
     return PlatformRemoval(
-        container.database(), container.sync_service(), container.support_index(), container.attachment_service()
+        container.database(),
+        container.sync_service(),
+        container.support_index(),
+        container.attachment_service(),
+        forget_threads=container.ticket_thread_service().forget,
     )
+
+
+def forgetting(container: Any) -> Callable[[str], Awaitable[object]]:
+    return lambda tenant_id: container.ticket_thread_service().forget(tenant_id)
+
+
+def unfinding(container: Any) -> Callable[[str, Sequence[UUID]], Awaitable[object]]:
+    async def remove(tenant_id: str, tickets: Sequence[UUID]) -> None:
+        await container.support_index().remove(tenant_id, tickets)
+        await container.ticket_thread_service().forget(tenant_id)
+
+    return remove
 
 
 def stopping(container: Any) -> Callable[[str, str], Awaitable[object]]:

@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, delete, exists, or_, select
 
-from backend.database.model import SummaryRow, table_of
+from backend.database.model import SummaryRow, TicketRow, table_of
 from backend.dto.desk import Summary
 from backend.repository.scope import AcrossTenants, Scoped
 from backend.repository.upsert import upsert
 from backend.util.storable import storable_json
 
 _summaries = table_of(SummaryRow)
+_tickets = table_of(TicketRow)
 
 
 class SummaryRepository(Scoped):
@@ -27,15 +29,23 @@ class SummaryRepository(Scoped):
         ).scalar_one_or_none()
         return None if kept is None else summary_of(kept)
 
-    def put(self, summary: Summary, now: datetime) -> None:
+    def put(self, summary: Summary, now: datetime, ticket: UUID | None = None) -> None:
         """Keep a summary under its digest; a newer one takes its place."""
         row = {
             "tenant_id": self._tenant_id,
             "digest": summary.digest,
+            "ticket": ticket,
             "summary": orjson.Fragment(storable_json(summary_record(summary))),
             "created_at": now,
         }
         upsert(self._connection, _summaries, [row], key=("tenant_id", "digest"), change=("summary",))
+
+    def remove_of_gone(self) -> None:
+        """Remove those of tickets that are gone, or deleted at their platform."""
+        of_it = (_tickets.c.tenant_id == self._tenant_id) & (_tickets.c.id == _summaries.c.ticket)
+        live = of_it & _tickets.c.deleted.is_(False)
+        mine = (_summaries.c.tenant_id == self._tenant_id) & _summaries.c.ticket.is_not(None)
+        self._connection.execute(delete(_summaries).where(mine, ~exists().where(live)))
 
     def purge(self, before: datetime | None = None) -> None:
         """Remove all of them, or those that were made before a moment: the tenant's data is to go."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID, uuid5
 
 from langchain_core.language_models import BaseChatModel
+from sqlalchemy import Connection
 
 from backend.core.collector.platform import SupportSource
 from backend.core.error import Conflict, DomainError, InstallationNotFound, UpstreamTimeout
@@ -21,6 +22,7 @@ from backend.dto.ticket import Audience
 from backend.repository.article import ArticleRepository
 from backend.repository.feedback import FeedbackRepository, NoteRepository
 from backend.repository.ticket import TicketRepository
+from backend.repository.ticket_thread import TicketThreadRepository
 from backend.service.similar import SimilarService
 from backend.service.support_index import ARTICLE
 from backend.service.ticket import OWN
@@ -81,6 +83,7 @@ class DeskService:
             self._clock,
             tenant_id=run.tenant_id,
             user_id=run.user_id,
+            thread_id=run.thread_id,
         )
 
 
@@ -101,6 +104,7 @@ class TenantDesk:
         *,
         tenant_id: str,
         user_id: str,
+        thread_id: UUID,
     ) -> None:
         self._db = db
         self._similar = similar
@@ -110,13 +114,21 @@ class TenantDesk:
         self._clock = clock
         self._tenant_id = tenant_id
         self._user_id = user_id
+        self._thread_id = thread_id
         self._texts: dict[str, TicketText] = {}
 
     async def ticket(self, ticket_id: str, platform: str | None = None) -> TicketText:
         if (known := self._texts.get(ticket_id)) is not None:
             return known
-        text = await read_ticket_text(self._db, self._tenant_id, ticket_id, platform)
+        # Before it is read: what the run makes of it stays on the thread, which has to go with the ticket.
+        own_id = await self._db.write(lambda c: self._tie(c, ticket_id, platform), durable=False)
+        text = await read_ticket_text(self._db, self._tenant_id, str(own_id))
         return self._texts.setdefault(str(text.ticket), text)
+
+    def _tie(self, connection: Connection, ticket_id: str, platform: str | None) -> UUID:
+        found = TicketRepository(connection, self._tenant_id).find(ticket_id, platform)
+        TicketThreadRepository(connection, self._tenant_id).tie(found.id, self._thread_id)
+        return found.id
 
     async def summarize(self, ticket: TicketText, model: BaseChatModel, language: Literal["ko", "en"]) -> Summary:
         return await self._summaries.of_text(self._tenant_id, ticket, model, language)

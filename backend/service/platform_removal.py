@@ -1,7 +1,7 @@
 """What is done when a platform is uninstalled: its collections end, and its data goes when that is wanted."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
@@ -56,11 +56,21 @@ class Files(Protocol):
 class PlatformRemoval:
     """Everything may be done again after it was cut off: what is gone already is passed over."""
 
-    def __init__(self, database: Database, syncs: Syncs, index: Index, files: Files) -> None:
+    def __init__(
+        self,
+        database: Database,
+        syncs: Syncs,
+        index: Index,
+        files: Files,
+        *,
+        forget_threads: Callable[[str], Awaitable[object]],
+    ) -> None:
+        """`forget_threads` removes a tenant's threads whose ticket is gone (`TicketThreadService`)."""
         self._database = database
         self._syncs = syncs
         self._index = index
         self._files = files
+        self._forget_threads = forget_threads
 
     async def stop(self, tenant_id: str, platform: str | None = None) -> None:
         """End the collections of a tenant's platform, or of all, and return when they have ended, or after a while."""
@@ -78,8 +88,8 @@ class PlatformRemoval:
     async def purge(self, tenant_id: str, platform: str) -> None:
         """Remove what was collected and what people made of it: first from what is searched, last the rows.
 
-        Threads stay, with what was said on them: they are removed by whoever owns them, by their TTL, or with the
-        tenant.
+        Threads on which an agent read one of the tickets go too, their runs stopped first. Others stay, with what was
+        said on them: they are removed by whoever owns them, by their TTL, or with the tenant.
         """
         await self._forget_articles(tenant_id, platform)
         await self._forget_tickets(tenant_id, platform)
@@ -90,6 +100,7 @@ class PlatformRemoval:
             pass
         while await self._database.write(lambda c: TicketRepository(c, tenant_id).purge(platform, limit=BATCH)):
             pass
+        await self._forget_threads(tenant_id)  # before the rest: no run is left that could add to it
 
         def rest(connection: Connection) -> None:
             ArticleRepository(connection, tenant_id).purge(platform)

@@ -1,10 +1,10 @@
 """Removes tickets that a tenant keeps no longer (its setting `retention_days`), with all that was made of them.
 
-Threads are not looked at: they have a TTL of their own.
+Of the threads, those go on which an agent read such a ticket; the others have a TTL of their own.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Protocol
@@ -54,13 +54,22 @@ class RetentionService:
     """Everything may be done again after it was cut off: the rows go last, and say what is still to be done."""
 
     def __init__(
-        self, database: Database, index: Index, files: Files, graphs: Graphs, clock: Callable[[], datetime]
+        self,
+        database: Database,
+        index: Index,
+        files: Files,
+        graphs: Graphs,
+        clock: Callable[[], datetime],
+        *,
+        forget_threads: Callable[[str], Awaitable[object]],
     ) -> None:
+        """`forget_threads` removes a tenant's threads whose ticket is gone (`TicketThreadService`)."""
         self._database = database
         self._index = index
         self._files = files
         self._graphs = graphs
         self._clock = clock
+        self._forget_threads = forget_threads
 
     async def sweep(self) -> None:
         """Remove what no tenant keeps any longer. One whose data cannot be removed now holds up no other."""
@@ -121,7 +130,9 @@ class RetentionService:
                 NoteRepository(connection, tenant_id).purge(platform, numbers)
             return len(gone)
 
-        return Counter(tickets=await self._database.write(remove), attachments=files)
+        tickets = await self._database.write(remove)
+        await self._forget_threads(tenant_id)
+        return Counter(tickets=tickets, attachments=files)
 
     async def _tell(self, tenant_id: str, removed: Counter[str], now: datetime) -> None:
         pen = AuditPen.of(SERVER)

@@ -264,7 +264,7 @@ class SummaryService:
         now = self._clock()
 
         def work(connection: Connection) -> None:
-            SummaryRepository(connection, tenant_id).put(summary, now)
+            SummaryRepository(connection, tenant_id).put(summary, now, text.ticket)
             if summary.language == text.language:
                 TicketRepository(connection, tenant_id).set_summary(
                     text.ticket, summary_record(summary), text.content_hash

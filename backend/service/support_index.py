@@ -9,7 +9,7 @@ articles that are not for everybody (`ticket_passages.py` says who may see what 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
@@ -84,7 +84,9 @@ class SupportIndex:
         *,
         files: AttachedTexts,
         graphs: Graphs,
+        forget_threads: Callable[[str], Awaitable[object]],
     ) -> None:
+        """`forget_threads` removes the threads on which a deleted ticket was read (`TicketThreadService`)."""
         self._db = db
         self._passages = passages
         self._vectors = vectors
@@ -92,6 +94,7 @@ class SupportIndex:
         self._documents = documents
         self._files = files
         self._graphs = graphs
+        self._forget_threads = forget_threads
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def work(self, tenant_id: str) -> AsyncIterator[int]:
@@ -145,6 +148,8 @@ class SupportIndex:
         )
         await indexer.replace(*(document for one in made for document in one.documents))
         await self._relate(tenant_id, [one.part for one in made], gone)
+        if any(ticket.data.deleted for ticket in gone):
+            await self._forget_threads(tenant_id)
 
         def note(tickets: TicketRepository) -> None:
             for ticket, one in zip(shown, made, strict=True):

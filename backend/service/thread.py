@@ -18,6 +18,7 @@ from backend.dto.thread import Thread, ThreadQuery, ThreadState, ThreadStatus, T
 from backend.repository.checkpoint import Checkpointer
 from backend.repository.thread import AllThreads, ThreadRepository
 from backend.repository.thread_search import ThreadSearch
+from backend.repository.ticket_thread import TicketThreadRepository
 from backend.util.containment import Filters, passes
 from backend.util.id_generator import new_id
 
@@ -268,6 +269,7 @@ class ThreadService:
             )
             threads.insert(made)
             threads.copy_state(thread_id, made.thread_id)
+            TicketThreadRepository(connection, tenant).copy(thread_id, made.thread_id)
             saver.copy_in(connection, thread_id, made.thread_id)
             return threads.look(made.thread_id)
 

@@ -202,7 +202,13 @@ async def test_uninstalling_a_platform_leaves_the_tickets_of_others_findable(hou
         lambda c: TicketRepository(c, "default").remove("freshdesk", ["17"], now=NOW, spam=True)
     )
     own = house.container
-    removal = PlatformRemoval(own.database(), own.sync_service(), own.support_index(), own.attachment_service())
+    removal = PlatformRemoval(
+        own.database(),
+        own.sync_service(),
+        own.support_index(),
+        own.attachment_service(),
+        forget_threads=own.ticket_thread_service().forget,
+    )
     await removal.purge("default", "freshdesk")
 
     found = (await house.http.post("/api/v1/tickets/search", json={"query": "blurry passport photo"})).json()

@@ -57,6 +57,9 @@ class Parts:
     async def remove(self, tenant_id: str, tickets: Sequence[UUID]) -> None:
         self.heard.append(("tickets", tenant_id, len(tickets)))
 
+    async def forget_threads(self, tenant_id: str) -> None:
+        self.heard.append(("threads", tenant_id))
+
     async def remove_articles(self, tenant_id: str, articles: Sequence[UUID]) -> None:
         self.heard.append(("articles", tenant_id, len(articles)))
 
@@ -106,7 +109,7 @@ async def test_what_was_collected_goes_and_another_tenants_stays(database: Datab
     for tenant_id in ("alice", "mallory"):
         await fill(database, tenant_id)
     parts = Parts()
-    removal = PlatformRemoval(database, parts, parts, parts)
+    removal = PlatformRemoval(database, parts, parts, parts, forget_threads=parts.forget_threads)
     for _ in range(2):  # once more does no harm
         await removal.purge("alice", PLATFORM)
         await database.write(lambda c: InstallationRepository(c, "alice").delete(PLATFORM))
@@ -120,6 +123,6 @@ async def test_what_was_collected_goes_and_another_tenants_stays(database: Datab
 
 async def test_only_collections_that_have_not_ended_are_stopped_and_waited_for(database: Database) -> None:
     parts = Parts()
-    await PlatformRemoval(database, parts, parts, parts).stop("alice", PLATFORM)
+    await PlatformRemoval(database, parts, parts, parts, forget_threads=parts.forget_threads).stop("alice", PLATFORM)
     running, _, paused = (job.job_id for job in parts.jobs)
     assert parts.heard == [("cancel", running), ("cancel", paused), ("wait", running), ("wait", paused)]

@@ -59,7 +59,9 @@ async def test_graph_notes_and_feedback_of_a_platform_go_with_it(database: Datab
         await _live(database, tenant_id)
     before = await _left(database, "mallory")
     parts = Parts()
-    await PlatformRemoval(database, parts, parts, parts).purge("alice", "freshdesk")
+    await PlatformRemoval(database, parts, parts, parts, forget_threads=parts.forget_threads).purge(
+        "alice", "freshdesk"
+    )
     kept = sorted(one.id for one in (KEPT_CODE, PRODUCT, OTHER_DESK))
     assert await _left(database, "alice") == (kept, [None, "7"], 0)
     assert await _left(database, "mallory") == before

@@ -43,6 +43,9 @@ class Elsewhere:
         self.graph: list[EntityKey] = []
         self.fails = False
 
+    async def forget_threads(self, tenant_id: str) -> None:
+        assert tenant_id == "acme"
+
     async def forget(self, tenant_id: str, sources: Sequence[EntityKey]) -> None:
         assert tenant_id == "acme"
         self.graph += sources
@@ -61,7 +64,9 @@ class Elsewhere:
 
 def service_of(database: Database, elsewhere: Elsewhere, now: datetime = NOW) -> RetentionService:
     stand_in: Any = elsewhere
-    return RetentionService(database, stand_in, stand_in, stand_in, lambda: now)
+    return RetentionService(
+        database, stand_in, stand_in, stand_in, lambda: now, forget_threads=elsewhere.forget_threads
+    )
 
 
 async def keep_for(database: Database, tenant_id: str, days: int | None) -> None:

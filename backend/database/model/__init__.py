@@ -4,7 +4,7 @@ from backend.database.model.assistant import AssistantRow, AssistantVersionRow
 from backend.database.model.base import Base, table_of
 from backend.database.model.checkpoint import CheckpointRow, WriteRow
 from backend.database.model.cron import CronRow
-from backend.database.model.desk import FeedbackRow, SummaryRow, WrittenNoteRow
+from backend.database.model.desk import FeedbackRow, SummaryRow, TicketThreadRow, WrittenNoteRow
 from backend.database.model.document import DocumentRow
 from backend.database.model.job import JobFileRow, JobRow
 from backend.database.model.knowledge_graph import EntityRow, RelationRow
@@ -56,6 +56,7 @@ __all__ = [
     "ThreadPriorityRow",
     "ThreadRow",
     "TicketRow",
+    "TicketThreadRow",
     "UsageRow",
     "UserRow",
     "WebhookDeliveryRow",

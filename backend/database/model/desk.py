@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, String, Text, Uuid
+from sqlalchemy import ForeignKeyConstraint, Index, String, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.database.model.base import Base, JsonType, UtcDateTime
@@ -20,6 +20,8 @@ class SummaryRow(Base):
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     summary: Mapped[dict[str, Any]] = mapped_column(JsonType)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ticket: Mapped[UUID | None] = mapped_column(Uuid)
+    """Our id of the ticket, with which it goes."""
 
 
 class FeedbackRow(Base):
@@ -56,3 +58,22 @@ class WrittenNoteRow(Base):
     conversation_id: Mapped[str | None] = mapped_column(String(64))
     """The platform's id; None while it is being written."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class TicketThreadRow(Base):
+    """That an agent read a ticket on a thread, so that the thread goes when the ticket does.
+
+    No foreign key to the tickets: a ticket's row goes first, and this one then says what is still to be removed.
+    """
+
+    __tablename__ = "ticket_threads"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "thread_id"], ["threads.tenant_id", "threads.thread_id"], ondelete="CASCADE"
+        ),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
+    thread_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    ticket: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    """Our id of the ticket."""
