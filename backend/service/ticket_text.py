@@ -92,7 +92,7 @@ async def read_ticket_text(
 def _messages(ticket: Ticket, conversations: Sequence[Conversation]) -> Iterator[_Message]:
     """Yield the description, then the latest messages that fit, in order."""
     data = ticket.data
-    description = clean(data.description)[:MAX_MESSAGE_CHARS]
+    description = clean(data.description, data.requester_name)[:MAX_MESSAGE_CHARS]
     if description:
         yield _Message("customer", False, description, data.platform_created_at, data.requester_name)
     room = MAX_TICKET_CHARS - len(description)
@@ -103,7 +103,7 @@ def _messages(ticket: Ticket, conversations: Sequence[Conversation]) -> Iterator
         raw -= min(len(said.content), MAX_INPUT_CHARS)
         if raw < 0:
             break
-        text = clean(said.content)[:MAX_MESSAGE_CHARS]
+        text = clean(said.content, said.author_name)[:MAX_MESSAGE_CHARS]
         if not text or is_auto_reply(text, said.original):
             continue
         room -= len(text)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.core.desk.cleaning import MAX_TEXT_CHARS, clean, is_auto_reply
+from test.desk.mail import EN, KO, LATER_SIGNED, SIGNED, UNSIGNED, Mail
 
 OWN = "결제할 때 E-1001 오류가 납니다."
 
@@ -47,6 +48,31 @@ FOOTERS = {
 @pytest.mark.parametrize("mail", [pytest.param(mail, id=name) for name, mail in (QUOTES | FOOTERS).items()])
 def test_quotes_signatures_and_footers_are_taken_away(mail: str) -> None:
     assert clean(mail) == OWN
+
+
+@pytest.mark.parametrize("mail", SIGNED, ids=lambda mail: mail.name)
+def test_a_signature_is_taken_away_however_it_is_written(mail: Mail) -> None:
+    assert clean(mail.text) == mail.said
+
+
+def test_of_signatures_that_the_rules_do_not_know_most_are_taken_away() -> None:
+    right = [mail for mail in LATER_SIGNED if clean(mail) in {KO, EN}]
+    assert len(right) >= 15, set(LATER_SIGNED) - set(right)
+
+
+@pytest.mark.parametrize("mail", UNSIGNED)
+def test_what_only_looks_like_a_signature_stays(mail: str) -> None:
+    assert clean(mail) == mail
+    assert clean(mail, "Tom Becker") == mail
+
+
+@pytest.mark.parametrize(
+    ("mail", "sender"),
+    [(f"{EN}\n\nTom", "Tom"), (f"{KO}\n\n김서연", "김서연"), (f"{EN}\n\nTom Becker\nSeoul", "Tom  Becker")],
+)
+def test_a_name_alone_is_a_signature_when_it_is_the_senders(mail: str, sender: str) -> None:
+    assert clean(mail, sender) in {KO, EN}
+    assert clean(mail, "Somebody Else") == mail
 
 
 def test_what_stands_below_and_between_quotes_stays() -> None:

@@ -56,16 +56,51 @@ _PHONE_FOOTER = re.compile(
 _SIGNATURE_MARK = re.compile(r"^\s*(?:--|__|—)\s*$")
 _RULE = re.compile(r"^\s*[-_=*─━]{5,}\s*$")
 _CLOSING = re.compile(
-    r"^\s*(?:감사합니다|감사드립니다|감사해요|고맙습니다|수고하세요|수고하십시오|안녕히\s*계세요|좋은\s*하루\s*(?:되세요|보내세요)"
-    r"|(?:(?:many|kind|best|warm|with best|with kind)\s+)?(?:regards|wishes|thanks)|best|sincerely(?: yours)?"
-    r"|yours (?:sincerely|faithfully|truly)|cheers|respectfully|thank you(?: very much| so much)?|thanks a lot)"
-    r"\s*[.!,~^]{0,4}\s*$",
+    r"^\s*(?:감사합니다|감사드립니다|감사해요|고맙습니다|수고하세요|수고하십시오|안녕히\s*계세요"
+    r"|(?:오늘도\s*)?(?:좋은|행복한|즐거운|편안한|건강한)\s*(?:하루|오후|저녁|주말|한\s*주|시간)\s*"
+    r"(?:되세요|보내세요|되십시오|보내십시오|되시기\s*바랍니다|보내시기\s*바랍니다)"
+    r"|(?:(?:many|(?:with )?kind(?:est)?|(?:with )?best|warm(?:est)?|with)\s+)?(?:regards|rgds|wishes|thanks)"
+    r"|(?:all the )?best|thx|take care"
+    r"|(?:have|enjoy) (?:a|an|the|your) (?:(?:great|nice|good|lovely|wonderful|pleasant) )?"
+    r"(?:day|evening|week|weekend|one)"
+    r"|(?:sincerely|respectfully)(?: yours)?|yours(?: sincerely| faithfully| truly)?|cheers|thanks again"
+    r"|thank you(?: very much| so much| for (?:your|contacting|writing|reaching).{0,40})?|thanks a lot)"
+    r"\s*(?:[.!,~^]{0,4}|[:;]-?[)D])\s*$",
     re.IGNORECASE,
 )
-_SIGNED = re.compile(r"^\s*[^\n]{1,40}\s(?:드림|올림|배상)\s*[.]?\s*$")
+_SIGNED = re.compile(r"^\s*(?:[^\n]{1,40}\s(?:드림|올림|배상)|[가-힣]{2,4}올림)\s*[.]?\s*$")
+_ONE_NAME = r"(?:[가-힣]{2,4}|[A-Z][A-Za-z.'’-]{0,30}(?: [A-Z][A-Za-z.'’-]{0,30}){0,3})"
+_CLOSED_BY = re.compile(
+    r"^\s*(?:(?i:all the best|(?:many |kind(?:est)? |best |warm(?:est)? )?(?:regards|wishes|thanks)|best|cheers"
+    rf"|sincerely|yours|thank you|thx),\s*|(?:--|—)\s*){_ONE_NAME}\s*[.]?\s*$"
+)
+"""A closing formula, or a mark, and the name behind it: "Best regards, Jane", "-- Jane"."""
+_OF_TEAM = re.compile(
+    r"^\s*(?:(?:the|your) [^\n.]{0,40}\bteam"
+    r"|[^\n.]{1,40}(?:팀|센터|부서?)\s*[가-힣]{2,4}\s?(?:이?었습니다|였습니다))\s*[.]?\s*$",
+    re.IGNORECASE,
+)
+_CARD_TITLE = (
+    r"(?:\s?(?:님|매니저|대리|과장|차장|부장|팀장|사원|주임|선임|책임|상담[사원]|담당자?)|\s?\([^()\n]{1,20}\))"
+)
+_CARD_HEAD = re.compile(rf"^\s*{_ONE_NAME}{_CARD_TITLE}?\s*(?:$|[|/·,])")
+_ROLE = re.compile(
+    r"팀(?![가-힣])|센터(?![가-힣])|매니저|대리(?![가-힣])|과장|차장|부장|팀장|주임|상담[사원]"
+    r"|\b(?:support|team|specialist|manager|engineer|representative|success|sales)\b",
+    re.IGNORECASE,
+)
+_HOURS = re.compile(
+    r"평일|(?:운영|영업|상담)\s*시간|\bweekdays?\b|\bmon(?:day)?\s?[-–~]\s?fri(?:day)?\b|\bbusiness hours\b",
+    re.IGNORECASE,
+)
+_FIRM = re.compile(r"\b(?:inc|ltd|llc|co|corp|gmbh)\.?\s*$", re.IGNORECASE)
+_ANNOUNCES = re.compile(r"[:：]\s*$|다음|아래|목록|(?:\b(?:is|are|following|below|these|list))\W*$", re.IGNORECASE)
+"""Before a list, whose lines may look like those of a card."""
+_PLACEHOLDER = re.compile(r"\[[A-Z]{2,12}(?:_[0-9]{1,9})?\]")
 _CONTACT = re.compile(
     r"@|https?://|www\.|\b(?:tel|mobile|fax|phone|cell|office|direct|e-?mail|[tmfeh])\b\s*[.:)]"
     r"|전화|팩스|휴대폰|핸드폰|이메일|주소"
+    r"|^[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,4}$|\b1[5-9]\d\d-\d{4}\b"
     r"|\+\d{1,3}[ -.]?\d|\b0\d{1,2}[-.) ]\d{3,4}[-. ]\d{4}\b|(?:로|길)\s*\d|\d+\s*층|\b(?:street|road|floor|suite)\b",
     re.IGNORECASE,
 )
@@ -116,16 +151,16 @@ _MAX_RECEIVED = 250
 _DAEMONS = ("mailer-daemon@", "postmaster@")
 
 
-def clean(html_or_text: str) -> str:
+def clean(html_or_text: str, sender: str | None = None) -> str:
     """Return what the sender wrote, as text: at most `MAX_TEXT_CHARS`, paragraphs apart, tables with bars.
 
     Quoted mails, signatures and footers are taken away, unless nothing else is there. Never raises, and reads the
-    first `MAX_INPUT_CHARS`.
+    first `MAX_INPUT_CHARS`. `sender` is the name of who wrote it, by which a bare signature is known.
     """
     source = html_or_text[:MAX_INPUT_CHARS]
     lines = html_lines(source) if looks_like_html(source) else [Line(line) for line in source.splitlines()]
     lines = [Line(plain_line(line.text), line.quoted) for line in lines[:MAX_LINES]]
-    own = _without_footers(_without_quotes(lines))
+    own = _without_footers(_without_quotes(lines), " ".join((sender or "").split()))
     if not _has_words(own):
         own = [line.text.lstrip("> ") if line.text.startswith(">") else line.text for line in lines]
     return _joined(own)
@@ -271,13 +306,25 @@ def _next_written(lines: Sequence[Line], place: int) -> int | None:
     return next((at for at in range(place, len(lines)) if lines[at].text), None)
 
 
-def _without_footers(lines: list[str]) -> list[str]:
+def _without_footers(lines: list[str], sender: str) -> list[str]:
     kept = [line for line in lines if not _PHONE_FOOTER.match(line[:_SHOWN])]
-    for take in (_disclaimer_at, _signature_at, _disclaimer_at):
+    from_phone = len(kept) < len(lines)
+    for take in (
+        _disclaimer_at,
+        lambda lines: _signature_at(lines, sender, from_phone=from_phone),
+        _disclaimer_at,
+    ):
         at = take(kept)
         if at is not None and _has_words(kept[:at]):
             kept = kept[:at]
+    # What was closed with "have a nice day" and "thank you" is closed twice.
+    while (at := _last_written(kept)) and _CLOSING.match(kept[at][:_SHOWN]) and _has_words(kept[:at]):
+        kept = kept[:at]
     return kept
+
+
+def _last_written(lines: Sequence[str]) -> int | None:
+    return next((at for at in range(len(lines) - 1, -1, -1) if lines[at]), None)
 
 
 def _disclaimer_at(lines: Sequence[str]) -> int | None:
@@ -307,26 +354,50 @@ def _last_paragraphs(lines: Sequence[str], count: int) -> list[tuple[int, int]]:
     return found
 
 
-def _signature_at(lines: Sequence[str]) -> int | None:
-    """Return where the signature begins: a mark, or a closing formula with nothing but a card below it."""
+def _signature_at(lines: Sequence[str], sender: str, *, from_phone: bool) -> int | None:
+    """Return where the signature begins: a mark, or a closing formula or a name with nothing but a card below it."""
     written = [at for at, line in enumerate(lines) if line]
     for at in written[-_SIGNATURE_LINES:]:
         line = lines[at][:_SHOWN]
         if _SIGNATURE_MARK.match(line) and at != written[0]:
             return at
         below = [lines[other] for other in written if other > at]
-        if (_CLOSING.match(line) or _SIGNED.match(line) or _RULE.match(line)) and all(map(_is_card, below)):
+        if not all(map(_is_card, below)):
+            continue
+        if _CLOSING.match(line) or _SIGNED.match(line) or _RULE.match(line) or _CLOSED_BY.match(line):
+            return at
+        above = next((lines[other] for other in reversed(written) if other < at), "")
+        if not above or lines[at - 1] or _ANNOUNCES.search(above[-_SHOWN:]):
+            continue
+        if _OF_TEAM.match(line) or _is_card_of(line, below, sender, from_phone=from_phone):
             return at
     return None
+
+
+def _is_card_of(head: str, below: Sequence[str], sender: str, *, from_phone: bool) -> bool:
+    """Whether a visiting card without a closing formula above it begins: a name, and what tells whose it is.
+
+    A name alone may be the last word of a list, so it needs a title, a team or hours with it, unless it is known.
+    """
+    ends = _SENTENCE_END.search(head) is not None and _FIRM.search(head) is None
+    if not _CARD_HEAD.match(head) or ends or len(head) > 80:
+        return False
+    if sender and head.casefold().startswith(sender.casefold()):
+        return True
+    if not below:
+        return from_phone or (head.count("|") >= 2 and _ROLE.search(head) is not None)
+    return any(_ROLE.search(line) or _HOURS.search(line) for line in (head, *below))
 
 
 def _is_card(line: str) -> bool:
     """Whether the line may stand on a visiting card: a name, a firm, an address, how to be reached."""
     if len(line) > 120:
         return False
-    if _CLOSING.match(line) or _SIGNED.match(line) or _RULE.match(line):
+    if _CLOSING.match(line) or _SIGNED.match(line) or _RULE.match(line) or _OF_TEAM.match(line):
         return True
-    if _CONTACT.search(line):
+    if _CONTACT.search(line) or _HOURS.search(line):
         return True
     # A number that is no way to reach somebody is an order's, a version's or an error's.
-    return len(line) <= 60 and not _SENTENCE_END.search(line) and not any(letter.isdigit() for letter in line)
+    plain = _PLACEHOLDER.sub("", line)
+    ends = _SENTENCE_END.search(plain) is not None and _FIRM.search(plain) is None
+    return len(plain) <= 60 and not ends and not any(letter.isdigit() for letter in plain)

@@ -56,6 +56,10 @@ _QUOTE_CLASSES = frozenset(
     "gmail_quote gmail_attr yahoo_quoted moz-cite-prefix freshdesk_quote protonmail_quote tutanota_quote zmail_extra"
     " gmail_signature moz-signature protonmail_signature_block".split()
 )
+_SIGNATURE_CLASS = re.compile(
+    r"(?:^|[\s_-])(?:e?mail|agent|user|ticket|x)?[_-]?signature(?:[_-]?block)?(?:\s|$)", re.IGNORECASE
+)
+"""What mail programs and help desks put around the sender's signature."""
 _QUOTE_IDS = frozenset({"signature", "outlooksignature", "mail_signature"})
 FORWARDED = re.compile(
     r"^[\s>*-]*(?:forwarded message|begin forwarded message|전달된 메시지|전달된 메일|forwarded by)", re.IGNORECASE
@@ -308,4 +312,6 @@ def _is_hidden(attributes: Mapping[str, str]) -> bool:
 def _is_quote(attributes: Mapping[str, str], text: str, place: int) -> bool:
     if not _QUOTE_CLASSES.isdisjoint(attributes.get("class", "").split()):
         return _FORWARD_SOON.match(text[place : place + 600]) is None
+    if _SIGNATURE_CLASS.search(attributes.get("class", "")[:500]):
+        return True
     return attributes.get("id", "").lower() in _QUOTE_IDS
