@@ -39,6 +39,30 @@ PERSONAL = [
     ("SSN", "123-45-6789"),
     ("ACCOUNT", "DE89 3704 0044 0532 0130 00"),
     ("ACCOUNT", "DE89370400440532013000"),
+    ("PHONE", "０１０－１２３４－５６７８"),
+    ("PHONE", "010·1234·5678"),
+    ("PHONE", "010/1234/5678"),
+    ("PHONE", "010 - 1234 - 5678"),
+    ("PHONE", "010-1234-\n5678"),
+    ("PHONE", "010—1234—5678"),
+    ("PHONE", "0082-10-1234-5678"),
+    ("PHONE", "07700 900123"),
+    ("RRN", "９００１０１－１２３４５６７"),
+    ("RRN", "900101-\n1234567"),
+    ("RRN", "900101-1●●●●●●"),
+    ("RRN", "900101-*******"),
+    ("RRN", "9 0 0 1 0 1 - 1 2 3 4 5 6 7"),
+    ("CARD", "４１１１－１１１１－１１１１－１１１１"),
+    ("CARD", "4111-1111-\n1111-1111"),
+    ("CARD", "4111.1111.1111.1111"),
+    ("EMAIL", "hong＠example.com"),
+    ("EMAIL", "hong @ example.com"),
+    ("EMAIL", "hong@네이버.com"),
+    ("PCCC", "P123456789012"),
+    ("IP", "2001:db8::1"),
+    ("ADDRESS", "성남시 분당구 판교역로 235"),
+    ("ADDRESS", "서울 송파구 올림픽로 300 롯데월드타워 101동 202호"),
+    ("ADDRESS", "123 Main Street, Springfield, IL 62704"),
     ("IP", "203.0.113.9"),
     ("ADDRESS", "서울특별시 강남구 테헤란로 123, 4층"),
     ("ADDRESS", "경기도 성남시 분당구 판교역로 235"),
@@ -72,6 +96,26 @@ NOT_PERSONAL = [
     "티켓 #123456",
     "10:30 ~ 18:00",
     "3학년 2반 15번",
+    "전화 1588-1234",
+    "전화는 2024-01-05 에 했습니다",
+    "비밀번호는 8자리 이상",
+    "비밀번호: 재설정했습니다",
+    "password is wrong",
+    "주소 변경시 3번째 항목",
+    "배송지 변경 2건",
+    "필요시 앞으로 10분",
+    "이름은 필수입니다",
+    "이름이 잘못 나옵니다",
+    "담당자 확인 부탁드립니다",
+    "받는 사람 정보가 없습니다",
+    "저는 사용자입니다",
+    "name: Settings",
+    "우리 3-4-5 팀",
+    "하나 2024-01-05",
+    "std::vector",
+    "2024.01.05.1200",
+    "생일 쿠폰 2장",
+    "Open 3 Orders in Settings",
 ]
 
 
@@ -98,10 +142,37 @@ def test_what_only_resembles_it_stays(text: str, frame: str) -> None:
         ("3333-01-1234567 카카오뱅크", "[ACCOUNT_1] 카카오뱅크"),
         ("여권 S12345678", "여권 [PASSPORT_1]"),
         ("주민등록번호 9001011234567", "주민등록번호 [RRN_1]"),
+        ("신한 110-123-456789", "신한 [ACCOUNT_1]"),
+        ("KB국민 12345604123456", "KB국민 [ACCOUNT_1]"),
+        ("사업자번호: 120 81 47521", "사업자번호: [BRN_1]"),
+        ("전화 0212345678", "전화 [PHONE_1]"),
+        ("call me at 2125557890", "call me at [PHONE_1]"),
+        ("생년월일: 1990년 1월 1일", "생년월일: [BIRTH_1]"),
+        ("차량번호 12가 3456", "차량번호 [PLATE_1]"),
+        ("비밀번호는 hunter2!", "비밀번호는 [SECRET_1]"),
+        ("주소: 강남구 테헤란로 123, 4층", "[ADDRESS_1]"),
     ],
 )
 def test_a_word_before_it_tells_what_a_number_is(text: str, redacted: str) -> None:
     assert redact([text]).texts == (redacted,)
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("제 성함은 홍길동입니다. 홍길동 앞으로", "제 성함은 [NAME_1]입니다. [NAME_1] 앞으로"),
+        ("성함: 홍길동 / 환불", "성함: [NAME_1] / 환불"),
+        ("국민은행 예금주 박영희", "국민은행 예금주 [NAME_1]"),
+        ("받는 분: 최민수님", "받는 분: [NAME_1]님"),
+        ("저는 김영희라고 합니다", "저는 [NAME_1]라고 합니다"),
+        ("My name is Jane Porter and I", "My name is [NAME_1] and I"),
+        ("Cardholder: Jane Q Porter", "Cardholder: [NAME_1]"),
+    ],
+)
+def test_a_name_that_a_text_announces_is_replaced_wherever_it_stands(text: str, redacted: str) -> None:
+    assert redact([text]).texts == (redacted,)
+    name = redact([text]).placeholders["[NAME_1]"]
+    assert redact([text, f"{name} called"]).texts[1] == "[NAME_1] called"
 
 
 def test_the_same_is_called_the_same_in_all_texts_of_a_ticket() -> None:

@@ -2,7 +2,7 @@
 
 What is looked for has a form that can be checked: a check digit, a plausible date, a bank's name before it. What only
 resembles it (order numbers, error codes, versions, dates, prices) stays, since a summary without them is of no use.
-Names are not guessed: only those that the ticket itself gives are replaced.
+Names are not guessed: those are replaced that the ticket itself gives, or that a text announces ("성함: …").
 
 Sources of the forms: resident and foreigner registration numbers, Enforcement Rule of the Resident Registration Act §2
 and Immigration Act §31; business registration numbers, National Tax Service's check digit; cards, ISO/IEC 7812 (Luhn);
@@ -10,11 +10,14 @@ IBAN, ISO 13616 (mod 97).
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Kind = Literal["RRN", "EMAIL", "ACCOUNT", "CARD", "LICENCE", "BRN", "SSN", "PHONE", "PASSPORT", "IP", "ADDRESS", "NAME"]
+Kind = Literal[
+    "RRN", "EMAIL", "ACCOUNT", "CARD", "LICENCE", "BRN", "SSN", "PHONE", "PASSPORT", "PCCC", "IP", "ADDRESS", "BIRTH",
+    "PLATE", "SECRET", "NAME",
+]  # fmt: skip
 MAX_NAMES = 50
 """Names that are looked for in one ticket."""
 
@@ -22,6 +25,17 @@ _BEFORE = 24
 """Characters before a number by which it is told what it is."""
 _DASH = "[-‐‑–]"
 _GAP = "[-‐‑–. ]"
+_WIDE_GAP = r"(?: ?[-‐‑–./~] ?\n? ?| )"
+"""Between the parts of a number whose beginning tells what it is; a mail may be broken behind the dash."""
+_FOLDED = (
+    {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # ０ to 0, ＠ to @
+    | dict.fromkeys(map(ord, "‒—―−ー﹣－─"), "-")
+    | dict.fromkeys(map(ord, "·ㆍ・•‧∙"), ".")
+    | dict.fromkeys(map(ord, "～〜∼"), "~")
+    | dict.fromkeys(map(ord, "\u00a0\u2002\u2003\u2009\u202f\u3000"), " ")
+    | dict.fromkeys(map(ord, "●○■*✱＊"), "*")
+)
+"""Letters that are written for others, one for one: places in the folded text are those in the text."""
 
 _ORDER = re.compile(
     r"(?:주문|송장|운송장|접수|티켓|예약|거래|승인|제품|상품|시리얼|일련|모델|오류|에러|코드|문서|관리)"
@@ -41,6 +55,10 @@ _VERSION = re.compile(
 _BANK = (
     r"(?:(?:국민|신한|우리|하나|기업|농협|수협|대구|iM|부산|광주|전북|경남|제주|산업|제일|SC제일|씨티|한국씨티|외환|카카오|토스"
     r"|케이|K|KB|KB국민|NH|NH농협|IBK|IBK기업|KDB)\s?(?:은행|뱅크)|농협|수협|신협|우체국|새마을금고|카뱅|토뱅|케뱅)"
+)
+_SHORT_BANK = (
+    r"(?:국민|신한|우리|하나|기업|농협|수협|대구|부산|광주|전북|경남|제주|산업|제일|SC제일|씨티|외환"
+    r"|카카오|토스|케이|KB|KB국민|NH|NH농협|IBK)"
 )
 _ACCOUNT_NUMBER = rf"[0-9]{{2,6}}(?:{_DASH}?[0-9]{{1,8}}){{1,4}}"
 _AREA = "0(?:2|3[1-3]|4[1-4]|5[1-5]|6[1-4]|70|50[0-9]|80)"
@@ -74,14 +92,15 @@ def redact(texts: Sequence[str], names: Iterable[str | None] = ()) -> Redaction:
         names: Who the ticket says takes part in it.
     """
     taken = {match[0] for text in texts for match in _PLACEHOLDER.finditer(text)}
-    named = _name_pattern(names)
+    folded = [text.translate(_FOLDED) for text in texts]
+    named = _name_pattern([*names, *(name for text in folded for name in _announced(text))])
     given: dict[tuple[Kind, str], str] = {}
     counts: dict[Kind, int] = {}
     redacted: list[str] = []
-    for text in texts:
+    for text, plain in zip(texts, folded, strict=True):
         parts: list[str] = []
         end = 0
-        for start, stop, kind in _found(text, named):
+        for start, stop, kind in _found(plain, named):
             key = (kind, text[start:stop])
             if key not in given:
                 given[key] = _next(kind, counts, taken)
@@ -188,6 +207,13 @@ def _is_brn(text: str, before: str) -> bool:
     return (10 - total % 10) % 10 == digits[9] and ("-" in text or _BUSINESS.search(before) is not None)
 
 
+def _is_own_phone(text: str, before: str) -> bool:
+    """Whether a number that is said to be a telephone's is one, and not a firm's or a date."""
+    digits = _digits(text)
+    begins = text[0] in "0+(" or (len(digits) == 10 and digits[0] in "23456789")
+    return begins and 8 <= len(digits) <= 15 and _is_phone(text, before)
+
+
 def _is_account(text: str, _before: str) -> bool:
     return 10 <= len(_digits(text)) <= 16
 
@@ -216,7 +242,8 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str], Check], ...] = (
     (
         "EMAIL",
         re.compile(
-            r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+'-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}"
+            r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+'-]{0,63}@(?:[A-Za-z0-9가-힣-]{1,63}\.){1,6}[A-Za-z]{2,24}"
+            r"|(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{1,63} @ (?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}"
         ),
         _always,
     ),
@@ -228,12 +255,19 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str], Check], ...] = (
         ),
         _always,
     ),
-    ("RRN", re.compile(rf"(?<![0-9-])[0-9]{{6}} ?{_DASH}? ?[1-8](?:[0-9]{{6}}|\*{{6}})(?![0-9])"), _is_rrn),
+    (
+        "RRN",
+        re.compile(
+            rf"(?<![0-9-])[0-9]{{6}} ?(?:{_DASH} ?\n?)? ?(?:[1-8](?:[0-9]{{6}}|[*xX]{{6}})|\*{{7}})(?![0-9])"
+            rf"|(?<![0-9-])(?:[0-9] ){{5}}[0-9] ?{_DASH} ?[1-8](?: [0-9]){{6}}(?![0-9])"
+        ),
+        _is_rrn,
+    ),
     ("ACCOUNT", re.compile(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), _is_iban),
     (
         "CARD",
         re.compile(
-            r"(?<![0-9A-Za-z-])(?:[0-9]{13,19}|[0-9]{4}([- ])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}"
+            r"(?<![0-9A-Za-z-])(?:[0-9]{13,19}|[0-9]{4}(?:[-._ ]\n?[0-9]{4}){2}[-._ ]\n?[0-9]{1,7}"
             r"|[0-9]{4}[- ][0-9]{6}[- ][0-9]{4,5})(?![0-9A-Za-z-])"
         ),
         _is_card,
@@ -247,7 +281,7 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str], Check], ...] = (
         ),
         _always,
     ),
-    ("BRN", re.compile(r"(?<![0-9-])(?:[0-9]{3}-[0-9]{2}-[0-9]{5}|[0-9]{10})(?![0-9-])"), _is_brn),
+    ("BRN", re.compile(r"(?<![0-9-])(?:[0-9]{3}[- ][0-9]{2}[- ][0-9]{5}|[0-9]{10})(?![0-9-])"), _is_brn),
     ("ACCOUNT", re.compile(rf"{_BANK}[^0-9\n]{{0,20}}(?P<number>{_ACCOUNT_NUMBER})(?![0-9])"), _is_account),
     (
         "ACCOUNT",
@@ -257,11 +291,49 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str], Check], ...] = (
         _is_account,
     ),
     ("ACCOUNT", re.compile(rf"(?<![0-9-])(?P<number>{_ACCOUNT_NUMBER}) ?\(?{_BANK}"), _is_account),
+    (
+        "ACCOUNT",  # a bank's short name, which may be a word: only right before a number with the dashes of an account
+        re.compile(
+            rf"(?<![가-힣A-Za-z]){_SHORT_BANK} ?:? ?(?P<number>[0-9]{{2,6}}(?:{_DASH}[0-9]{{2,8}}){{2,3}}(?![0-9-]))"
+        ),
+        _is_account,
+    ),
+    (
+        "ACCOUNT",
+        re.compile(
+            r"(?<![가-힣A-Za-z])(?:KB국민|NH농협|IBK기업|신한|카뱅|토뱅) ?:? ?(?P<number>[0-9]{10,14})(?![0-9-])"
+        ),
+        _is_account,
+    ),
+    ("PCCC", re.compile(r"\b[Pp][0-9]{12}\b"), _always),
+    (
+        "BIRTH",
+        re.compile(
+            r"(?:생년월일|생일|(?i:date of birth|birth ?date|birthday|\bdob))[^0-9\n]{0,10}"
+            r"(?P<number>[0-9]{2,4}[-./년] ?[0-9]{1,2}[-./월] ?[0-9]{1,2}일?|[0-9]{6,8})(?![0-9])"
+        ),
+        _always,
+    ),
+    (
+        "BIRTH",
+        re.compile(r"(?<![0-9-])[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?= ?년?생(?![가-힣]))"),
+        _always,
+    ),
+    ("PLATE", re.compile(r"차(?:량)? ?번호[^0-9\n]{0,8}(?P<number>[0-9]{2,3} ?[가-힣] ?[0-9]{4})(?![0-9])"), _always),
+    (
+        "SECRET",
+        re.compile(
+            r"(?:비밀번호|패스워드|(?i:\bpassword|\bpasswd|\bpwd))\s?(?:는|은|is|=|:)\s?"
+            r"(?P<number>(?=[!-~]{0,63}[0-9])(?!https?:)[!-~]{6,64})"
+        ),
+        _always,
+    ),
     ("SSN", re.compile(r"(?<![0-9-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9-])"), _is_phone),
     (
         "PHONE",  # Korean mobile
         re.compile(
-            rf"(?<![0-9A-Za-z.-])(?:\+?82{_GAP}?(?:\(0\)|0)?|0)1[016789]\)?{_GAP}?[0-9]{{3,4}}{_GAP}?[0-9]{{4}}(?![0-9])"
+            rf"(?<![0-9A-Za-z.-])(?:(?:\+|00)?82{_GAP}?(?:\(0\)|0)?|0)1[016789]\)?{_WIDE_GAP}?[0-9]{{3,4}}{_WIDE_GAP}?"
+            r"[0-9]{4}(?![0-9])"
         ),
         _is_phone,
     ),
@@ -288,23 +360,60 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str], Check], ...] = (
         ),
         _is_phone,
     ),
+    (
+        "PHONE",  # of any form, where it is said to be one
+        re.compile(
+            r"(?:전화|연락처|휴대폰|핸드폰|팩스|(?i:\btel\b|\bphone\b|\bmobile\b|\bfax\b|\bcall me (?:at|on)\b))"
+            r"[^0-9+(\n]{0,12}(?P<number>(?:\+|\()?[0-9][0-9(). -]{6,18}[0-9])(?![0-9])"
+        ),
+        _is_own_phone,
+    ),
+    ("PHONE", re.compile(r"(?<![0-9+-])07[0-9]{3} [0-9]{6}(?![0-9])"), _is_phone),  # British mobile
     ("PASSPORT", re.compile(r"\b[MSRODG][0-9]{3}(?:[0-9]{5}|[A-Z][0-9]{4})\b"), _is_passport),
     ("IP", re.compile(r"(?<![0-9A-Za-z.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z]|\.[0-9])"), _is_public_ip),
     ("IP", re.compile(r"(?<![0-9A-Za-z:])(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}(?![0-9A-Za-z:])"), _always),
+    (
+        "IP",
+        re.compile(
+            r"(?<![0-9A-Za-z:])[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{1,4}){1,5}::(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,4})?"
+        ),
+        _always,
+    ),
     (
         "ADDRESS",
         re.compile(
             rf"(?<![가-힣]){_PROVINCE} (?:[가-힣]{{1,8}}[시군구] ){{1,2}}(?:[가-힣0-9]{{1,8}}[읍면동리] ){{0,2}}"
             r"(?:[가-힣0-9]{1,12}(?:로|길) ?[0-9]{1,5}(?:-[0-9]{1,4})?(?:번길 ?[0-9]{1,4}(?:-[0-9]{1,4})?)?"
             r"|[0-9]{1,5}-[0-9]{1,4})"
-            r"(?:[, ]{1,2}[가-힣A-Za-z0-9]{0,12}[0-9]{1,4}(?:동|층|호)){0,3}"
+            r"(?:[, ]{1,2}(?:[가-힣A-Za-z0-9]{2,15}[, ]{1,2})?[가-힣A-Za-z0-9]{0,12}[0-9]{1,4}(?:동|층|호)){0,3}"
+        ),
+        _always,
+    ),
+    (
+        "ADDRESS",  # a city and its district, without the province; or where it is said to be one
+        re.compile(
+            r"(?:(?<![가-힣])[가-힣]{2,5}시 [가-힣]{1,5}구"
+            r"|(?:주소|배송지) ?: ?(?:[가-힣]{1,6}[시군구] ){0,2}[가-힣]{1,6}[시군구])"
+            r" (?:[가-힣0-9]{1,8}[읍면동리] )?(?:[가-힣0-9]{1,12}(?:로|길) ?[0-9]{1,5}|(?<=[읍면동리] )[0-9]{1,5})"
+            r"(?:-[0-9]{1,4})?(?:번지)?"
+            r"(?:[, ]{1,2}(?:[가-힣A-Za-z0-9]{2,15}[, ]{1,2})?[가-힣A-Za-z0-9]{0,12}[0-9]{1,4}(?:동|층|호)){0,3}"
+        ),
+        _always,
+    ),
+    (
+        "ADDRESS",  # American
+        re.compile(
+            r"(?<![0-9A-Za-z$.,-])[0-9]{1,5} (?:[A-Z][A-Za-z'.]{0,20} ){1,3}"
+            r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Parkway|Pkwy)\b\.?"
+            r"(?:,? (?:Apt|Suite|Ste|Unit|#)\.? ?[0-9A-Za-z]{1,6})?"
+            r"(?:, [A-Z][A-Za-z. ]{1,30}, [A-Z]{2}(?: [0-9]{5}(?:-[0-9]{4})?)?)?"
         ),
         _always,
     ),
 )
 """What is looked for, in the order in which one form goes before another."""
 
-_PLACEHOLDER = re.compile(r"\[(?:RRN|EMAIL|ACCOUNT|CARD|LICENCE|BRN|SSN|PHONE|PASSPORT|IP|ADDRESS|NAME)_[0-9]{1,9}\]")
+_PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(get_args(Kind))})_[0-9]{{1,9}}\]")
 
 _NO_NAMES = frozenset(
     "고객 고객님 고객센터 담당자 관리자 상담원 상담사 운영자 시스템 사용자 익명 이름 없음"
@@ -316,6 +425,30 @@ _SHORT_ENDS = (
     r"(?=님|씨|께|군|양|은|는|이|가|을|를|의|에|도|와|과|입|드림|올림|배상|대리|과장|차장|부장|팀장|사원"
     r"|주임|선생|고객|[^가-힣]|\Z)"
 )
+
+
+_SURNAMES = (
+    "김이박최정강조윤장임한오서신권황안송류유전홍고문양손배백허남심노하곽성차주우구민나진지엄채원천방공현"
+    "함변염여추도소석선설마길연위표명기반왕금옥육인맹제모탁국어은편용"
+)
+_ANNOUNCED = re.compile(
+    r"(?:성함|성명|이름|예금주|수령인|수취인|고객명|신청자명?|주문자명?|구매자명?|담당자명?"
+    r"|(?:받는|보내는) ?(?:분|사람))"
+    rf"(?: ?: ?(?P<said>[{_SURNAMES}][가-힣]{{1,3}}?)(?=님|씨|입니다|이며|이고|$|[^가-힣])"
+    rf"|(?:은|는|이|가)? (?P<told>[{_SURNAMES}][가-힣]{{2}})(?= ?(?:입니다|이며|이고|이에요|예요|이라고|라고|님|씨)))"
+    rf"|(?:예금주|수령인|수취인|(?:받는|보내는) ?(?:분|사람))(?:은|는)?"
+    rf" (?P<bare>[{_SURNAMES}][가-힣](?![가이은는을를의도에로])[가-힣])(?=$|[^가-힣])"
+    rf"|(?:저는|제가) (?P<own>[{_SURNAMES}][가-힣]{{2}})(?=(?:이?라고 합니다|입니다))"
+    r"|(?:(?i:\bmy (?:full )?name is)|\b(?:[Nn]ame|[Cc]ardholder|[Rr]ecipient)(?: [Nn]ame)?:)"
+    r" ?(?P<english>[A-Z][a-z'’-]{1,20}(?: [A-Z]\.?)?(?: [A-Z][A-Za-z'’-]{1,20}){1,2})",
+    re.MULTILINE,
+)
+"""A name behind a word that announces one: of a common surname, since what follows "이름은" may be any word."""
+
+
+def _announced(text: str) -> Iterator[str]:
+    for match in _ANNOUNCED.finditer(text):
+        yield match[match.lastgroup or 0]
 
 
 def _name_pattern(names: Iterable[str | None]) -> re.Pattern[str] | None:
