@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from backend.core.desk.extractive_summary import tells_what_to_do
 from backend.core.desk.personal_data import redact
+from backend.core.desk.reply_body import body_of
 from backend.core.retrieval.chunking import Section
 from backend.core.retrieval.indexer import Readable
 from backend.dto.desk import TicketText
@@ -74,11 +76,18 @@ def own_title(title: str, asked: str) -> str:
 
 
 def last_reply(text: TicketText) -> str:
-    """Return the desk's last public reply, or nothing."""
-    for message in reversed(text.messages):
-        if message["author"] == "agent" and not message["private"]:
-            return unnumbered(str(message["text"])[:ANSWERED_CHARS])
-    return ""
+    """Return what the desk's last public reply says that tells what to do, else what its last one says, or nothing.
+
+    Without greetings and names, which are of that customer and that colleague.
+    """
+    replies = [
+        body
+        for message in reversed(text.messages)
+        if message["author"] == "agent" and not message["private"]
+        if (body := body_of(str(message["text"])[:ANSWERED_CHARS]))
+    ]
+    best = next((body for body in replies if tells_what_to_do(body)), next(iter(replies), ""))
+    return unnumbered(best)
 
 
 def unnumbered(text: str) -> str:

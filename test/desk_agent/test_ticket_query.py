@@ -1,5 +1,6 @@
 """What is searched for when a ticket is to be answered, and how what is found becomes one list (000-21, 000-23)."""
 
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -7,6 +8,7 @@ import pytest
 
 from backend.core.desk.ticket_query import QUERIES, QUERY_CHARS, queries_of
 from backend.core.graph.copilot.node.gate import gate
+from backend.core.graph.copilot.node.refuse import refuse
 from backend.core.retrieval.evidence import Signs
 from backend.core.retrieval.fusion import Thresholds, fuse
 from backend.core.retrieval.hybrid_search import NOTHING, Ranking
@@ -114,6 +116,7 @@ class _Runtime:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.stream_writer = self.told.append
+        self.context = SimpleNamespace(has_llm=False)
 
 
 def _alike(number: str, relevance: float, score: float, answer: str = "Do this.") -> dict[str, Any]:
@@ -130,7 +133,14 @@ def _alike(number: str, relevance: float, score: float, answer: str = "Do this."
 async def test_a_draft_follows_only_tickets_that_are_nearly_as_much_alike_as_the_best() -> None:
     # The second is solved and of today, which lifts it: it is about something else all the same.
     similar = [_alike("1", 0.80, 0.81), _alike("2", 0.60, 0.82), _alike("3", 0.70, 0.70), _alike("4", 0.79, 0.79, "")]
-    state: Any = {"documents": [], "enough": False, "similar": similar, "similar_enough": True}
+    ticket = {"language": "en"}
+    state: Any = {
+        "ticket": ticket,
+        "documents": [],
+        "enough": False,
+        "similar": similar,
+        "similar_enough": True,
+    }
     runtime: Any = _Runtime()
     chosen = await gate(state, runtime)
     assert chosen.goto == "draft"
@@ -141,3 +151,28 @@ async def test_a_draft_follows_only_tickets_that_are_nearly_as_much_alike_as_the
     assert (await gate(weak, runtime)).goto == "refuse"
     none: Any = {**state, "similar": []}
     assert (await gate(none, runtime)).goto == "refuse"
+
+
+async def test_without_a_language_model_no_draft_is_made_of_another_language() -> None:
+    """Sentences are quoted as they stand: a customer who writes in English cannot be sent Korean ones."""
+    korean: dict[str, Any] = {
+        "kind": "article",
+        "title": "환불",
+        "text": "환불은 사흘 걸립니다.",
+        "url": "https://e.com/1",
+        "path": [],
+    }
+    korean |= {"document_id": "1", "passage_id": "1", "score": 0.9}
+    english = {**korean, "title": "Refunds", "text": "A refund takes three days.", "passage_id": "2"}
+    state: Any = {"ticket": {"language": "en"}, "enough": True, "similar": [], "similar_enough": False}
+    runtime: Any = _Runtime()
+    both = await gate(state | {"documents": [korean, english]}, runtime)
+    assert both.update is not None
+    assert (both.goto, both.update["documents"]) == ("draft", [english])
+    alone = await gate(state | {"documents": [korean]}, runtime)
+    assert alone.goto == "refuse"
+    assert alone.update is not None
+    said = await refuse(state | {"evidence": 0.9} | dict(alone.update), runtime)
+    assert "https://e.com/1" in said["answer"]
+    runtime.context.has_llm = True
+    assert (await gate(state | {"documents": [korean]}, runtime)).goto == "draft"

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from backend.core.desk.reply_body import body_of
 from backend.core.model.extract import split_sentences
 from backend.dto.desk import TicketText
 from backend.dto.ticket import CLOSED, OPEN, PENDING, RESOLVED
@@ -20,7 +21,7 @@ _READ_CHARS = 20_000
 
 _PROBLEM = re.compile(
     r"오류|에러|문제|안\s?[되돼됩]|않[아습는]|못\s?하|불가|실패|먹통|끊[기김겨]|느[리려]|멈[추춰]|잘못|누락|환불|취소"
-    r"|변경|문의|요청|어떻게|가능한"
+    r"|변경|문의(?! ?드)|요청|어떻게|가능한"
     r"|\b(?:error|fail\w*|cannot|can't|can not|unable|doesn't|does not|didn't|not work\w*|issue|problem|broken|crash\w*"
     r"|wrong|missing|slow|stuck|refund|cancel|change|how (?:do|can|to)|could you|please|need)\b",
     re.IGNORECASE,
@@ -34,7 +35,8 @@ _SOLUTION = re.compile(
     re.IGNORECASE,
 )
 _CAUSE = re.compile(
-    r"원인|때문|인해|인하여|탓|이유는|비롯|영향으로|\b(?:because|due to|caused? by|root cause|reason (?:is|was)"
+    r"원인|때문|(?:으로|로) ?인(?:해|하여|한)|탓(?:입|으|이)|이유는|비롯|영향으로"
+    r"|\b(?:because|due to|caused? by|root cause|reason (?:is|was)"
     r"|result of|owing to)\b",
     re.IGNORECASE,
 )
@@ -47,11 +49,21 @@ _CONFIRMS = re.compile(
 _DENIES = re.compile(
     r"여전히|아직|계속|또\s?다시|\b(?:still|not (?:solved|resolved|fixed|working)|again)\b", re.IGNORECASE
 )
+_PUTS_OFF = re.compile(
+    r"(?:확인|검토|조사|점검|안내)(?:해\s?보|하)?(?:겠|도록|한 뒤|하여 연락)|살펴보|캡처"
+    r"|보내\s?주(?:시면|세요)|잠시만|기다려"
+    r"|\b(?:look(?:ing)? into|get back to you|screenshots?|(?:could|can) you (?:please )?(?:send|share|tell)"
+    r"|please send"
+    r"|investigat\w+|will check)\b",
+    re.IGNORECASE,
+)
+"""Asks for more, or says that something will be done: no answer for another customer."""
 _POLITE = re.compile(
     r"^(?:안녕하|감사(?:합|드)|고맙|수고|반갑|좋은 하루|문의해? ?주셔서|불편을|죄송|추가(?:로)? 문의|확인 ?부탁"
     r"|빠른 답변|답변 부탁"
     r"|(?:hi|hello|dear|good (?:morning|afternoon|evening)|thank|thanks|regards|best|sincerely|sorry|we apologi|i hope"
-    r"|let us know|feel free|if you have any)\b)",
+    r"|let us know|feel free|if you have any|just reply|looking forward|please help)\b"
+    r"|(?:추가로|더) ?궁금)",
     re.IGNORECASE,
 )
 _ASKS = re.compile(r"[?？]\s*$")
@@ -105,7 +117,11 @@ def extract_fields(ticket: TicketText, language: Language) -> Fields:
     `language` is that of the few words which are ours.
     """
     asked = [message for message in ticket.messages if message["author"] == "customer"]
-    replies = [message for message in ticket.messages if message["author"] == "agent" and not message["private"]]
+    replies = [
+        {**message, "text": body_of(str(message["text"]))}
+        for message in ticket.messages
+        if message["author"] == "agent" and not message["private"]
+    ]
     notes = [message for message in ticket.messages if message["author"] != "customer" and message["private"]]
     return Fields(
         problem=_problem(ticket.title, _sentences(asked[:2])),
@@ -113,6 +129,14 @@ def extract_fields(ticket: TicketText, language: Language) -> Fields:
         solution=_solution([_sentences([reply]) for reply in reversed(replies[-10:])]),
         result=_result(ticket, language),
         keywords=_keywords(ticket),
+    )
+
+
+def tells_what_to_do(reply: str) -> bool:
+    """Return whether an answer has a sentence that says what helps, and does not only ask or promise."""
+    return any(
+        _SOLUTION.search(one) and not _ASKS.search(one) and not _PUTS_OFF.search(one)
+        for one in _sentences([{"text": reply}])
     )
 
 

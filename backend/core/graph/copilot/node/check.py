@@ -4,12 +4,13 @@ from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
 from backend.core.desk.personal_data import restore
+from backend.core.desk.reply_body import arranged
 from backend.core.graph.citation import check as check_numbers
 from backend.core.graph.citation import without_foreign_links
 from backend.core.graph.context import Context
 from backend.core.graph.copilot.graph_state import GraphState, Update
 from backend.core.graph.copilot.node.gate import passages_of, source
-from backend.core.graph.copilot.prompt_manager import FRAME, SOURCES
+from backend.core.graph.copilot.prompt_manager import FRAME, NOTHING_FITS, SOURCES
 from backend.core.graph.desk_ticket import desk_of, rendered
 from backend.core.model.extractive import sentences_of
 
@@ -41,7 +42,9 @@ async def check(state: GraphState, runtime: Runtime[Context]) -> Update:
     public = [cited for cited in citations if cited["kind"] == "article" and cited.get("url")]
     reply = _NUMBERS.sub("", text).strip()
     if not runtime.context.has_llm:
-        reply = FRAME[ticket.language].format(body=sentences_of(reply, shown))
+        chosen = sentences_of(reply, shown)
+        body = arranged(chosen.splitlines(), shown) or (NOTHING_FITS[ticket.language] if public else chosen)
+        reply = FRAME[ticket.language].format(body=body)
     if public:
         lines = dict.fromkeys(f"- {cited['title']}: {cited['url']}" for cited in public)
         reply = "\n".join([reply, "", f"{SOURCES[ticket.language]}:", *lines])

@@ -8,15 +8,18 @@ from backend.core.graph.context import Context
 from backend.core.graph.conversation import citation
 from backend.core.graph.copilot.graph_state import GraphState
 from backend.core.graph.passage_prompt import PromptPassage, presented
+from backend.util.language import language
 
 AFTER = ("summarize", "find_similar", "retrieve")
-READS = ("documents", "enough", "similar", "similar_enough")
-WRITES = ("documents",)
+READS = ("ticket", "documents", "enough", "similar", "similar_enough")
+WRITES = ("documents", "citations")
 
 EARLIER = 3
 """Answers to similar tickets that a draft may follow."""
 NEAR = 0.8
 """Of the relevance of the ticket that is the most alike: what is less alike is about something else."""
+_READ_CHARS = 500
+"""Of a source, by which its language is told."""
 ANSWER_TITLE = "Earlier answer"
 
 
@@ -24,6 +27,13 @@ async def gate(state: GraphState, runtime: Runtime[Context]) -> Command[Literal[
     """Choose whether there is enough to write a draft from, and show its sources. Writes `documents` in their order."""
     articles = state["documents"] if state["enough"] else []
     documents = [*articles, *(_answered(ticket) for ticket in _alike(state))]
+    if not runtime.context.has_llm:  # nobody translates, and a customer is answered in their language
+        tongue = state["ticket"]["language"]
+        elsewhere = [one for one in documents if language(f"{one['title']}\n{one['text']}"[:_READ_CHARS]) != tongue]
+        documents = [one for one in documents if one not in elsewhere]
+        if elsewhere and not documents:
+            named = [source(place, one) for place, one in enumerate(elsewhere, start=1)]
+            return Command(goto="refuse", update={"documents": [], "citations": named})
     if not documents:
         return Command(goto="refuse", update={"documents": []})
     for passage in passages_of(documents):
