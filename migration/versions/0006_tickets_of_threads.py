@@ -6,6 +6,7 @@ Created: 2026-11-21
 """
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -58,13 +59,22 @@ def _tie() -> None:
         sa.column("ticket", sa.Uuid),
     )
     of_desk = sa.select(threads).where(threads.c.agent.in_(("copilot", "summary")))
-    rows = []
-    for row in connection.execute(of_desk):
-        ticket = row.values.get("ticket") if isinstance(row.values, dict) else None
-        if isinstance(ticket, dict) and isinstance(ticket.get("id"), str):
-            rows.append({"tenant_id": row.tenant_id, "thread_id": row.thread_id, "ticket": UUID(ticket["id"])})
+    rows = [
+        {"tenant_id": row.tenant_id, "thread_id": row.thread_id, "ticket": ticket}
+        for row in connection.execute(of_desk)
+        if (ticket := _named(row.values)) is not None
+    ]
     if rows:
         connection.execute(ties.insert(), rows)
+
+
+def _named(values: Any) -> UUID | None:
+    """Return the ticket that a state names; anybody may have written the state."""
+    ticket = values.get("ticket") if isinstance(values, dict) else None
+    try:
+        return UUID(ticket["id"]) if isinstance(ticket, dict) and isinstance(ticket.get("id"), str) else None
+    except ValueError:
+        return None
 
 
 def downgrade() -> None:

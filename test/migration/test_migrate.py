@@ -190,3 +190,31 @@ async def test_what_an_earlier_version_has_kept_survives_the_way_down_and_up_aga
         await database.open()
         assert (await database.read(lambda c: c.exec_driver_sql("PRAGMA foreign_key_check").all())) == []
         await database.close()
+
+
+async def test_threads_of_the_desk_are_tied_to_their_tickets_whatever_somebody_wrote_into_their_states(
+    place: tuple[str, Database],
+) -> None:
+    url, database = place
+    ticket = str(uuid4())
+    states = [{"ticket": {"id": ticket}}, {"ticket": {"id": "no id"}}, {"ticket": "42"}, ["ticket"], None]
+
+    def threads(connection: Connection) -> None:
+        table = Base.metadata.tables["threads"]
+        for agent in ("copilot", "answer"):
+            for values in states:
+                connection.execute(table.insert(), _row(table, "acme", {}) | {"agent": agent, "values": values})
+
+    def ties(connection: Connection) -> list[str]:
+        return [str(found) for found in connection.scalars(text("SELECT ticket FROM ticket_threads"))]
+
+    await migrate(database)
+    await alembic(url, "downgrade", "0005")
+    await database.open()
+    await database.write(of_everyone(threads))
+    await database.close()
+    await alembic(url, "upgrade", "head")
+    await database.open()
+    found = await database.read(of_everyone(ties))
+    await database.close()
+    assert [one.replace("-", "") for one in found] == [ticket.replace("-", "")]

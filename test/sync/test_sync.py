@@ -504,6 +504,8 @@ async def test_a_long_collection_is_stopped_however_many_webhooks_came_since(off
 
     await office.database.write(webhooks)
     nothing: Any = None
-    await PlatformRemoval(office.database, office.service, nothing, nothing).stop(KIM.tenant_id, "freshdesk")
+    await PlatformRemoval(office.database, office.service, nothing, nothing, forget_threads=nothing).stop(
+        KIM.tenant_id, "freshdesk"
+    )
     assert (await office.ended(job.job_id)).status == "cancelled"
     assert await office.service.active(KIM) == []
