@@ -203,8 +203,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     container: Container = app.state.container
     settings = container.settings()
     async with AsyncExitStack() as stack:
-        gc.disable()  # as for the imports: what is opened stays
-        stack.callback(gc.enable)
         folder = container.data_folder()
         folder.claim(container.url())
         stack.callback(folder.release)
@@ -244,10 +242,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             await setup.install_default(settings.platform, settings.freshdesk_domain, settings.freshdesk_api_key)
         if settings.sample_corpus:
             await ingest.load_sample(DEFAULT_TENANT)
-        # What was made by now stays: later collections need not look at it, and so do not stop the streams for it.
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
-        gc.enable()
         logger.info("ready on {url}", url=container.url())
         yield
 
@@ -332,7 +326,7 @@ async def _serve(settings: Settings) -> int:
     server = Server(config)
     try:
         with _stopping(app, server), outliving_exits():
-            async with lifespan(app):
+            async with whole_life(app):
                 watch = asyncio.create_task(watch_for_blocking(), name="loop-watch")
                 try:
                     await server.serve(sockets=[listener])
@@ -346,6 +340,24 @@ async def _serve(settings: Settings) -> int:
     finally:
         listener.close()
     return 0
+
+
+@asynccontextmanager
+async def whole_life(app: FastAPI) -> AsyncIterator[None]:
+    """The life of an application that the process ends with: the collector leaves alone what its start has made.
+
+    Where a process outlives it, what is closed has to be collected; so this is no part of `lifespan`.
+    """
+    gc.disable()  # as for the imports: what is opened stays
+    try:
+        async with lifespan(app):
+            # What was made by now stays: later collections need not look at it, and so do not stop the streams for it.
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 50)
+            gc.enable()
+            yield
+    finally:
+        gc.enable()
 
 
 @contextmanager

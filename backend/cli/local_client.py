@@ -18,7 +18,7 @@ from backend.core.error import RunEnded
 from backend.dto.knowledge import FileReport
 from backend.dto.principal import Principal
 from backend.dto.run import Run
-from backend.main import create_app, lifespan
+from backend.main import create_app, whole_life
 from backend.schema.chat import ChatRequest
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def open_local(settings: Settings, token: str | None) -> AsyncIterator["Lo
         DomainError: a part cannot be opened.
     """
     container = Container(settings=settings.model_copy(update={"drain_seconds": DRAIN_SECONDS}))
-    async with lifespan(create_app(container)):
+    async with whole_life(create_app(container)):
         yield LocalClient(container, await container.authenticator().authenticate(token))
 
 

@@ -1,6 +1,8 @@
 """The health of a whole server."""
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import httpx
@@ -34,3 +36,16 @@ async def test_every_part_is_told_and_a_graph_that_cannot_be_loaded_degrades(tmp
     assert body["services"] == {"database": "healthy", "chroma": "healthy", "agents": "unhealthy"}
     assert "broken" in body["checks"]["agents"]["detail"]
     assert "answer" in agents.text
+
+
+async def test_what_was_closed_is_given_back(tmp_path: Path) -> None:
+    """A process that outlives an application (another one's, a test's) is not left with its parts."""
+
+    async def live() -> weakref.ref[object]:
+        app = create_app(Container(settings=Settings(_env_file=None, data_dir=tmp_path, sample_corpus=False)))
+        async with lifespan(app):
+            return weakref.ref(app)
+
+    closed = await live()
+    gc.collect()
+    assert closed() is None
