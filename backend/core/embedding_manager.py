@@ -5,6 +5,7 @@ own. An ingestion gives it one small batch at a time, so that a question waits f
 """
 
 import asyncio
+import functools
 import hashlib
 import os
 import weakref
@@ -288,8 +289,11 @@ def _cut(texts: list[str], size: Callable[[str], int], most: int, count: int) ->
         yield batch
 
 
+@functools.cache
 def _load_offline() -> "USE":
     """Return the offline model, with its tokenizer and its table of word pieces exchanged for lighter ones.
+
+    It is loaded once: managers that a process opens one after the other or side by side have the same weights.
 
     The tokenizer in the package is a port of sentencepiece to Python; sentencepiece itself gives the same pieces (but
     for runs of unknown characters, which it takes as one, as the model was trained), loads half a second faster and
