@@ -6,6 +6,7 @@ import secrets
 import string
 import unicodedata
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -67,10 +68,11 @@ def _word(text: str) -> str:
 
 
 class PasswordHasher:
-    """Hashes and compares in threads, a few at once."""
+    """Hashes and compares in threads of its own, a few at once."""
 
     def __init__(self) -> None:
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        # Threads of its own, and few: the allocator keeps what a hash took for each thread that has ever made one.
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="password")
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
@@ -99,10 +101,10 @@ class PasswordHasher:
         plain = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
         self._waiting += 1
         try:
-            async with self._slots:
-                if make:
-                    return await asyncio.to_thread(self._argon2.hash, plain)
-                return await asyncio.to_thread(self._compare, kept, plain)
+            loop = asyncio.get_running_loop()
+            if make:
+                return await loop.run_in_executor(self._threads, self._argon2.hash, plain)
+            return await loop.run_in_executor(self._threads, self._compare, kept, plain)
         finally:
             self._waiting -= 1
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from threading import current_thread
 from typing import Any
 from uuid import UUID
 
@@ -83,6 +84,15 @@ async def test_a_password_written_in_parts_of_hangul_is_the_same_password() -> N
     assert await hasher.verify(kept, "비밀번호입니다.") == (False, None)
     assert await hasher.verify(None, "비밀번호입니다") == (False, None)
     assert await hasher.verify("not a hash", "비밀번호입니다") == (False, None)
+
+
+async def test_hashes_are_made_in_two_threads_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread that makes one leaves 19 MiB with the allocator: not every thread of the process may."""
+    hasher = PasswordHasher()
+    threads: set[str] = set()
+    monkeypatch.setattr(hasher, "_compare", lambda kept, plain: threads.add(current_thread().name))
+    await asyncio.gather(*(hasher.verify(None, "secret") for _ in range(40)))
+    assert threads <= {"password_0", "password_1"}
 
 
 async def test_an_older_weaker_hash_is_made_again_at_the_next_login(home: House) -> None:
