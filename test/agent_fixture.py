@@ -10,7 +10,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.schema import StreamPart
 
+from test.forked import Program, start
 from test.server import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ GRAPHS = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 Sdk = Any
 """The official client. Its own types say of most answers only that they are a list or a dictionary, or None."""
 START_SECONDS = 120
-STOP_SECONDS = 20
+STOP_SECONDS = 45
 WAIT_SECONDS = 45
 """The most that a test waits for anything."""
 
@@ -61,9 +61,7 @@ def agent_server(folder: Path, *, config: Path = GRAPH_CONFIG, **settings: str) 
     }
     log = folder / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "backend.main"], cwd=folder, env=environment, stdout=output, stderr=output
-        )
+        process = start("backend.main", cwd=folder, env=environment, stdout=output, stderr=output)
     try:
         _wait_until_ready(url, process, log)
         yield url
@@ -77,7 +75,7 @@ def agent_server(folder: Path, *, config: Path = GRAPH_CONFIG, **settings: str) 
             raise AssertionError(f"The server does not stop:\n{log.read_text(errors='replace')[-3000:]}") from None
 
 
-def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_ready(url: str, process: Program, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while True:
         try:

@@ -26,11 +26,18 @@ _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_con
 
 
 def free_port() -> int:
-    """Return a TCP port on the loopback interface that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port on the loopback interface for a server of ours; the system gives it to nobody else.
+
+    A socket that never listens keeps it, to the end of this process: who asks the system for any port is given
+    another, while a server that asks for this one may have it, as both say that they share it.
+    """
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # what some servers say instead
+    keeper.bind(("127.0.0.1", 0))
+    port: int = keeper.getsockname()[1]
+    keeper.detach()
+    return port
 
 
 @contextmanager

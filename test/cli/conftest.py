@@ -17,6 +17,7 @@ import pytest
 from loguru import logger
 
 from backend.config.setting import Settings
+from test import forked
 from test.server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,19 @@ class Terminal:
         )
 
     def run(self, *command: str) -> Result:
-        return ended(self.start(*command))
+        """Give a command and wait for its end; it starts sooner than with `start`, and at no terminal either."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            program = forked.start("backend.cli", *command, cwd=self.folder, env=self.variables, stdout=out, stderr=err)
+            try:
+                code = program.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                program.kill()
+                raise AssertionError(f"it did not end: {command}") from None
+            written = []
+            for file in (out, err):
+                file.seek(0)
+                written.append(file.read().decode())
+        return Result(code, *written)
 
     def write(self, files: dict[str, str], inside: str = "handbook") -> Path:
         for name, text in files.items():
@@ -89,7 +102,7 @@ def until(happened: Callable[[], bool], what: str) -> None:
 
 def is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/ready", timeout=5, trust_env=False).status_code == 200
+        return httpx.get(f"{url}/health/ready", timeout=30, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -117,7 +130,7 @@ def serving(terminal: Terminal, *options: str) -> Iterator[Served]:
         finally:
             server.send_signal(signal.SIGTERM)
             try:
-                server.wait(20)
+                server.wait(45)
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()

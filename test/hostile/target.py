@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from uuid import uuid4
 import httpx
 
 from backend.middleware.agent_door import is_agent_path
+from test.forked import Program, start
 from test.server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ _addresses = (f"127.{a}.{b}.1" for a, b in itertools.product(range(1, 255), rang
 class Target:
     """A running server and its log."""
 
-    def __init__(self, url: str, log: Path, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, url: str, log: Path, process: Program) -> None:
         self.url = url
         self.ws_url = url.replace("http", "ws", 1) + "/ws/chat"
         self.port = int(url.rpartition(":")[2])
@@ -159,14 +159,7 @@ def attacked(folder: Path, **variables: str) -> Iterator[Target]:
     }
     log = folder / "server.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "backend.main"],
-            cwd=folder,
-            env={**inherited, **own, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
+        process = start("backend.main", cwd=folder, env={**inherited, **own, **variables}, stdout=output, stderr=output)
         try:
             url = f"http://127.0.0.1:{port}"
             _until_ready(url, process, log)
@@ -175,7 +168,7 @@ def attacked(folder: Path, **variables: str) -> Iterator[Target]:
             _stop(process)
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: Program) -> None:
     for patience in (0.5, 20):  # the second signal ends what the first one waits for
         process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -185,13 +178,13 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _until_ready(url: str, process: Program, log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         alive = process.poll() is None and time.monotonic() < deadline
         assert alive, log.read_text(errors="replace")[-4000:]
         try:
-            if httpx.get(f"{url}/health/ready", timeout=5, trust_env=False, verify=_NO_TLS).status_code == 200:
+            if httpx.get(f"{url}/health/ready", timeout=30, trust_env=False, verify=_NO_TLS).status_code == 200:
                 return
         except httpx.HTTPError:
             pass

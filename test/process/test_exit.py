@@ -43,7 +43,7 @@ def test_a_run_that_ends_the_process_again_and_again_is_given_up(tmp_path: Path)
 def test_a_node_that_never_comes_back_does_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
     with server(tmp_path) as client:
         thread_id = client.post("/threads", json={}).json()["thread_id"]
-        body = {"assistant_id": "block", "input": {"how": 60}}
+        body = {"assistant_id": "block", "input": {"how": 120}}
         assert client.post(f"/threads/{thread_id}/runs", json=body).status_code == 200
         began = time.monotonic()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ import httpx
 import orjson
 import pytest
 
+from test.agent_fixture import START_SECONDS, WAIT_SECONDS
+from test.forked import Program, start
 from test.server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ class Server:
         self.folder = folder
         self.port = free_port()
         self.log = folder / "log"
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Program | None = None
         folder.mkdir()
         (folder / "graph.py").write_text(GRAPH)
         (folder / "langgraph.json").write_bytes(
@@ -80,9 +81,8 @@ class Server:
             "SAMPLE_CORPUS": "false",
         }
         with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
+            self.process = await asyncio.to_thread(
+                start,
                 "backend.main",
                 cwd=self.folder,
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings},
@@ -90,9 +90,9 @@ class Server:
                 stderr=log,
             )
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(START_SECONDS):
                 while not await self._answers():
-                    assert self.process.returncode is None
+                    assert self.process.poll() is None
                     await asyncio.sleep(0.02)
         except (TimeoutError, AssertionError) as error:
             raise AssertionError(f"The server does not start:\n{self.log.read_text()[-3000:]}") from error
@@ -109,8 +109,7 @@ class Server:
     async def stop(self, how: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(how)
-        async with asyncio.timeout(20):
-            await self.process.wait()
+        await asyncio.to_thread(self.process.wait, WAIT_SECONDS)
 
 
 @dataclass
@@ -232,13 +231,13 @@ async def running(server: Server) -> AsyncIterator[Server]:
     try:
         yield server
     finally:
-        if server.process is not None and server.process.returncode is None:
+        if server.process is not None:
             server.process.kill()
-            await server.process.wait()
+            await asyncio.to_thread(server.process.wait, WAIT_SECONDS)
 
 
 def client_of(server: Server) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}/api/v1", timeout=20)
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}/api/v1", timeout=WAIT_SECONDS)
 
 
 async def life(folder: Path, seed: int, deaths: int) -> int:
@@ -254,10 +253,10 @@ async def life(folder: Path, seed: int, deaths: int) -> int:
             await asyncio.wait({asking}, timeout=random.random() ** 2 * 0.8)
             # one death in ten is a gentle one: what runs is given back
             await server.stop(signal.SIGTERM if death % 10 == 9 else signal.SIGKILL)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_SECONDS):
                 await asking
         await server.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_SECONDS):
             await asker.come(1)
         await asker.check()
         await server.stop(signal.SIGTERM)

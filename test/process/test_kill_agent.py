@@ -3,14 +3,13 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from test.agent_fixture import GRAPH_CONFIG, ROOT, WAIT_SECONDS, Gate, _wait_until_ready, client_of, collect, held
+from test.forked import Program, start
 from test.server import free_port
 
 
@@ -21,7 +20,7 @@ class Life:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Program | None = None
 
     def start(self) -> None:
         environment = {
@@ -36,9 +35,7 @@ class Life:
         }
         log = self._folder / "log"
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "backend.main"], cwd=self._folder, env=environment, stdout=output, stderr=output
-            )
+            self._process = start("backend.main", cwd=self._folder, env=environment, stdout=output, stderr=output)
         _wait_until_ready(self.url, self._process, log)
 
     def end(self, how: signal.Signals) -> None:

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +12,7 @@ import pytest
 
 from backend.simulator.freshdesk import DEMO_KEY, FreshdeskSimulator, generated_account
 from test.agent_fixture import ROOT, WAIT_SECONDS, _wait_until_ready
+from test.forked import Program, start
 from test.server import free_port
 
 TICKETS = 120
@@ -27,7 +26,7 @@ class Life:
         self._folder = folder
         self._port = free_port()
         self._freshdesk = freshdesk
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Program | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
@@ -45,9 +44,7 @@ class Life:
         }
         log = self._folder / "log"
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "backend.main"], cwd=self._folder, env=environment, stdout=output, stderr=output
-            )
+            self._process = start("backend.main", cwd=self._folder, env=environment, stdout=output, stderr=output)
         _wait_until_ready(self.url, self._process, log)
 
     def end(self, how: signal.Signals) -> None:
@@ -86,7 +83,7 @@ async def _idle(server: httpx.AsyncClient, thread_id: str) -> None:
 
 async def _notes(freshdesk: FreshdeskSimulator, ticket_id: str) -> int:
     """Return how many notes of ours the ticket has at the platform."""
-    async with httpx.AsyncClient(auth=(DEMO_KEY, "X")) as platform:
+    async with httpx.AsyncClient(auth=(DEMO_KEY, "X"), timeout=60) as platform:
         answer = await platform.get(f"{freshdesk.url}/api/v2/tickets/{ticket_id}/conversations?per_page=100")
         return sum("word for word" in message["body_text"] for message in answer.raise_for_status().json())
 

@@ -2,36 +2,39 @@
 
 import asyncio
 import os
-import signal
 import sqlite3
-import sys
 from pathlib import Path
 from random import Random, SystemRandom
 
 import pytest
 
 from backend.simulator.freshdesk import FreshdeskSimulator, generated_account
+from test.agent_fixture import START_SECONDS, WAIT_SECONDS
+from test.forked import Program, start
 from test.sync.desk import contents_of
 
 ROOT = Path(__file__).parents[2]
 TICKETS = 600
 
 
-async def begin(rows: Path, freshdesk: FreshdeskSimulator) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "test.sync.process", str(rows), freshdesk.url, freshdesk.account.subdomain),
-        cwd=rows.parent,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+async def begin(rows: Path, freshdesk: FreshdeskSimulator) -> Program:
+    with rows.with_suffix(".out").open("wb") as out, rows.with_suffix(".err").open("wb") as errors:
+        return await asyncio.to_thread(
+            start,
+            "test.sync.process",
+            *(str(rows), freshdesk.url, freshdesk.account.subdomain),
+            cwd=rows.parent,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+            stdout=out,
+            stderr=errors,
+        )
 
 
 async def to_the_end(rows: Path, freshdesk: FreshdeskSimulator) -> None:
     process = await begin(rows, freshdesk)
-    out, errors = await process.communicate()
-    assert out.split() == [b"success", str(TICKETS).encode(), b"0"], errors.decode()[-3000:]
+    await asyncio.to_thread(process.wait, START_SECONDS)
+    told = rows.with_suffix(".out").read_text().split()
+    assert told == ["success", str(TICKETS), "0"], rows.with_suffix(".err").read_text()[-3000:]
 
 
 def changed(rows: Path) -> int:
@@ -58,12 +61,12 @@ async def test_a_collection_that_is_killed_ten_times_equals_an_undisturbed_one(t
             process = await begin(wild, freshdesk)
             # Not before it is at work: each life reads some more, and then dies somewhere in it.
             at = freshdesk.count() + random.randrange(5, 45)
-            async with asyncio.timeout(40):
-                while freshdesk.count() < at and process.returncode is None:  # noqa: ASYNC110 - it is another process
+            async with asyncio.timeout(START_SECONDS):
+                while freshdesk.count() < at and process.poll() is None:  # noqa: ASYNC110 - it is another process
                     await asyncio.sleep(0.005)
-            assert process.returncode is None, (death, changed(wild))
-            process.send_signal(signal.SIGKILL)
-            await process.communicate()
+            assert process.poll() is None, (death, changed(wild))
+            process.kill()
+            await asyncio.to_thread(process.wait, WAIT_SECONDS)
         assert 0 < changed(wild) < TICKETS
         await to_the_end(wild, freshdesk)
         assert freshdesk.count() - requests < requests * 2

@@ -17,6 +17,7 @@ import pytest
 
 from backend.core.graph.registry import GraphRegistry
 from backend.simulator.freshdesk import FreshdeskSimulator
+from test.forked import start
 from test.readme.test_readme import COMMAND_SECONDS, ROOT, START_SECONDS, blocks, stop
 from test.server import free_port
 
@@ -60,14 +61,12 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         }
         log = folder / "log"
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "backend.main"], cwd=folder, env=environment, stdout=output, stderr=output
-            )
+            process = start("backend.main", cwd=folder, env=environment, stdout=output, stderr=output)
         url, until = f"http://127.0.0.1:{port}", time.monotonic() + START_SECONDS
         try:
             while True:
                 try:
-                    if httpx.get(f"{url}/health/ready", timeout=5).status_code == 200:
+                    if httpx.get(f"{url}/health/ready", timeout=30).status_code == 200:
                         break
                 except httpx.TransportError:
                     pass

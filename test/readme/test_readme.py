@@ -20,6 +20,7 @@ import httpx
 import pytest
 from langgraph_sdk import get_sync_client
 
+from test.forked import Program
 from test.server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +83,7 @@ def serve(newcomer: Newcomer, command: list[str]) -> subprocess.Popen[bytes]:
     until = time.monotonic() + START_SECONDS
     while True:
         try:
-            if httpx.get(newcomer.here("http://127.0.0.1:8000/health/ready"), timeout=5).status_code == 200:
+            if httpx.get(newcomer.here("http://127.0.0.1:8000/health/ready"), timeout=30).status_code == 200:
                 return process
         except httpx.TransportError:
             pass
@@ -92,10 +93,10 @@ def serve(newcomer: Newcomer, command: list[str]) -> subprocess.Popen[bytes]:
         time.sleep(0.05)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes] | Program) -> None:
     process.send_signal(signal.SIGINT)
     try:
-        process.wait(20)
+        process.wait(45)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(5)

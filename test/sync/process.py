@@ -41,7 +41,7 @@ async def main(rows: Path, url: str, subdomain: str) -> None:
     async with freshdesk_office(rows, url, subdomain) as office:
         jobs, _ = await office.service.list(KIM)
         job = jobs[0] if jobs else await office.service.start(KIM, "full")
-        async with asyncio.timeout(50):
+        async with asyncio.timeout(120):
             job = await office.service.wait(KIM, job.job_id)
         print(job.status, job.counts.changed, job.counts.failed, flush=True)
 
