@@ -21,7 +21,7 @@ run: venv ## start the server on http://127.0.0.1:8000
 	@exec $(BIN)/python -m backend.main
 
 test: venv ## run the tests (only some: make test t="test/api -k thread")
-	@exec $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist=loadfile $(t)
+	@exec $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(t)
 
 check: venv ## format, lint, types, layers, migrations, dependency floors
 	@script/check.sh

