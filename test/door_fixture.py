@@ -98,7 +98,7 @@ def parse(text: str) -> list[Frame]:
 async def stream_of(response: httpx.Response, *, until: Callable[[Frame], bool] | None = None) -> list[Frame]:
     """Read a stream to its end, or to the first event that is wanted."""
     text = ""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for part in response.aiter_text():
             text += part
             if until is not None and text.endswith("\r\n\r\n") and any(until(frame) for frame in parse(text)):
@@ -166,13 +166,13 @@ async def open_door(engine: Engine, **overrides: Any) -> AsyncIterator[Door]:
         )
     )
     task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await server.ready.wait()
     url = f"http://127.0.0.1:{port}"
     try:
         async with (
-            httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10) as http,
-            httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {OTHER_TOKEN}"}, timeout=10) as other,
+            httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60) as http,
+            httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {OTHER_TOKEN}"}, timeout=60) as other,
         ):
             yield Door(url, engine, http, other, sockets)
     finally:

@@ -181,7 +181,7 @@ class Engine:
         clock: Callable[[], datetime],
         *,
         concurrency: int = 50,
-        timeout: float = 20,
+        timeout: float = 120,
         drain_seconds: float = 0,
         event_limit: int = 10_000,
     ) -> None:
@@ -214,12 +214,12 @@ class Engine:
 
     async def events(self, run: Run) -> list[Event]:
         """Return all events of a run, to its end."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return [event async for batch in self.runs.events(ALICE, run) for event in batch]
 
     async def end(self, run: Run) -> Run:
         """Return a run when it has ended."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.runs.wait(ALICE, run)
 
     async def said(self, thread_id: UUID) -> list[str]:
@@ -298,13 +298,13 @@ class Gate:
     async def passed(self) -> None:
         self.visits += 1
         self.entered.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.open.wait()
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Return when something in the database has come true."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110 - the database wakes nobody
             await asyncio.sleep(0.002)
 

@@ -78,9 +78,9 @@ async def serving(container: Any) -> AsyncIterator[httpx.AsyncClient]:
     server = Server(uvicorn.Config(AsUser(app), port=port, log_config=None, lifespan="off", access_log=False))
     task = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await server.ready.wait()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield client
     finally:
         server.stop.set()

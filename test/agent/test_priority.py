@@ -141,7 +141,7 @@ async def test_runs_that_wait_begin_by_what_the_handler_said(
             return await engine.ask("order", text, metadata={"settings": settings})
 
         runs = [await ask("blocker", 5)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await order.gate.entered.wait()
         runs += [await ask("a1", 1, "a"), await ask("a2", 1, "a"), await ask("b1", 1, "b")]
         runs += [await ask("plain"), await ask("last", 5), await ask("first", -5)]
@@ -157,7 +157,7 @@ async def test_the_next_run_of_a_thread_does_not_overtake_what_waits_with_a_bett
     async with one_at_a_time(database, agents, clock, by_metadata) as engine:
         late = {"settings": {"priority": 3}}
         runs = [await engine.ask("order", "one", metadata=late)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await order.gate.entered.wait()
         runs += [await engine.ask("order", text, runs[0].thread_id, metadata=late) for text in ("two", "three")]
         runs.append(await engine.ask("order", "better", metadata={"settings": {"priority": 2}}))
@@ -172,7 +172,7 @@ async def test_the_next_start_goes_by_the_priorities_too(
 ) -> None:
     async with one_at_a_time(database, agents, clock, by_metadata) as engine:
         runs = [await engine.ask("order", "blocker", metadata={"settings": {"priority": 4}})]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await order.gate.entered.wait()
         for text, priority in (("last", 5), ("plain", 0), ("first", -1)):
             runs.append(await engine.ask("order", text, metadata={"settings": {"priority": priority}}))

@@ -519,7 +519,7 @@ async def test_the_connection_of_a_long_wait_is_kept_alive(sdk: Sdk, gate: Gate,
     async def first(path: str, wanted: bytes) -> bytes:
         """Return what has come when the sign of life does."""
         seen = b""
-        async with httpx.AsyncClient(timeout=10) as client, client.stream("POST", agent_url + path, json=body) as got:
+        async with httpx.AsyncClient(timeout=60) as client, client.stream("POST", agent_url + path, json=body) as got:
             async for part in got.aiter_raw():
                 seen += part
                 if wanted in seen:

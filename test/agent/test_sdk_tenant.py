@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 async def test_without_a_token_nothing_is_answered_but_the_health(tenants: Tenants):
-    async with httpx.AsyncClient(base_url=tenants.url) as client:
+    async with httpx.AsyncClient(base_url=tenants.url, timeout=60) as client:
         for path in ("/assistants/search", "/threads", "/runs", "/store/items/search"):
             answer = await client.post(path, json={})
             assert answer.status_code == 401
@@ -38,7 +38,7 @@ async def test_a_page_of_another_origin_may_ask_and_read_the_headers(tenants: Te
         "Access-Control-Request-Headers": "content-type,x-api-key",
         "Access-Control-Request-Private-Network": "true",
     }
-    async with httpx.AsyncClient(base_url=tenants.url) as client:
+    async with httpx.AsyncClient(base_url=tenants.url, timeout=60) as client:
         allowed = await client.options("/threads/search", headers=asked)
         assert allowed.status_code in {200, 204}
         assert allowed.headers["Access-Control-Allow-Private-Network"] == "true"

@@ -75,12 +75,12 @@ async def serve(file: SqliteDatabase, clock: FakeClock, auth: Auth | None = None
     port = free_port()
     server = Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off", access_log=False))
     task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await server.ready.wait()
     url = f"http://127.0.0.1:{port}"
     try:
         async with AsyncExitStack() as stack:
-            http = httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10)
+            http = httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
             yield Door(url, await stack.enter_async_context(http), stack, store, clock)
     finally:
         server.stop.set()

@@ -112,9 +112,9 @@ async def test_a_run_that_is_not_kept_ends_when_its_client_leaves(door: Door, ag
         "POST", "/api/v1/chat/stream", json={"message": "?", "agent": "slow", "keep": False}
     ) as response:
         await stream_of(response, until=lambda frame: frame.name == "start")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await gate.entered.wait()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await stopped.wait()
 
 
@@ -135,7 +135,7 @@ async def test_waiting_for_an_answer_that_is_not_kept_ends_with_its_client(
     agents.graphs["slow"] = graph_of(wait)
     body = {"message": "?", "agent": "slow", "keep": False}
     asking = asyncio.create_task(door.http.post("/api/v1/chat", json=body))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await gate.entered.wait()
         asking.cancel()
         await stopped.wait()

@@ -13,7 +13,7 @@ FILE = Path(__file__).resolve().parents[2] / "backend" / "page" / "index.html"
 
 
 async def test_the_page_needs_no_token_and_allows_only_its_own_script(door: Door) -> None:
-    async with httpx.AsyncClient(base_url=door.url) as visitor:
+    async with httpx.AsyncClient(base_url=door.url, timeout=60) as visitor:
         answer = await visitor.get("/")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"

@@ -136,7 +136,7 @@ async def test_deep_nesting_and_large_bodies_are_refused(door: Door) -> None:
 
 
 async def test_who_is_not_known_is_told_so_in_the_same_form(door: Door) -> None:
-    async with httpx.AsyncClient(base_url=door.url) as nobody:
+    async with httpx.AsyncClient(base_url=door.url, timeout=60) as nobody:
         refused = await nobody.post(ROOT, json=body())
     assert (refused.status_code, refused.json()["error"]) == (401, refused.json()["title"])
 
@@ -199,9 +199,9 @@ async def test_a_run_that_is_not_kept_stops_when_its_reader_leaves_and_a_kept_on
 
         door.engine.agents.graphs["hold"] = graph_of(hold)
         async with door.http.stream("POST", f"{ROOT}/stream", json=body("hold", keep=keep)):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await gate.entered.wait()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             if keep:
                 gate.open.set()
                 await ended.wait()
@@ -216,7 +216,7 @@ async def test_a_silent_stream_beats(door: Door, monkeypatch: pytest.MonkeyPatch
     door.engine.agents.graphs["hold"] = graph_of(gate.node)
     text = ""
     async with door.http.stream("POST", f"{ROOT}/stream", json=body("hold")) as answer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for part in answer.aiter_text():
                 text += part
                 if ": heartbeat\n\n" in text:

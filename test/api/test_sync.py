@@ -108,7 +108,7 @@ async def test_a_job_is_paused_resumed_and_cancelled(door: Door):
     door.office.desk.fill(30)
     door.office.desk.gate = gate
     path = await door.begin(kind="full")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await reached.wait()
     refused = await door.http.post(f"{ROOT}/jobs", json={})
     assert (refused.status_code, refused.json()["job_id"]) == (409, path.rsplit("/")[-1])

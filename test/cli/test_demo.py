@@ -17,7 +17,7 @@ import httpx
 
 from test.cli.conftest import Terminal, until
 
-SECONDS = 120.0
+SECONDS = 240.0
 HAN = re.compile(r"[가-힣]")
 
 
@@ -80,7 +80,7 @@ def test_a_draft_with_sources_is_accepted_and_its_note_is_in_freshdesk(terminal:
     began = time.monotonic()
     code, out, err = shown(terminal, "--yes")
     assert code == 0, err
-    assert time.monotonic() - began < 60 * 2
+    assert time.monotonic() - began < SECONDS
     for heading in ("티켓 통계", "최근 티켓", "요약", "비슷한 티켓", "초안", "출처", "고객에게 보낼 답변"):
         assert f"\n{heading}\n" in out
     draft = out.split("\n초안\n")[1].split("\n출처\n")[0]
@@ -123,7 +123,7 @@ def test_a_person_edits_the_draft_and_a_server_that_is_kept_answers_until_ctrl_c
             assert f"curl {url}/api/v1/tickets/statistics" in said
             assert httpx.get(f"{url}/api/v1/tickets/statistics", trust_env=False).json()["total"] > 300
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
     finally:
         os.close(master)
         os.close(slave)
@@ -141,7 +141,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing(terminal: Terminal) -> None:
             wait_for(err, "서버가 준비되었습니다", process)
             url = server_of(err.read_text("utf-8"))
             process.send_signal(number)
-            assert process.wait(30) == code
+            assert process.wait(60) == code
         assert "Traceback" not in err.read_text("utf-8")
         assert is_gone(url)
         assert list(folder.iterdir()) == []

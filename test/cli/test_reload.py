@@ -63,7 +63,7 @@ def test_a_change_of_the_code_loses_no_run_and_no_reader(terminal: Terminal) -> 
 
 
 def last_run(url: str) -> dict[str, Any]:
-    with httpx.Client(base_url=f"{url}/api/v1", trust_env=False) as http:
+    with httpx.Client(base_url=f"{url}/api/v1", timeout=60, trust_env=False) as http:
         thread = http.get("/threads").json()["items"][0]["thread_id"]
 
         def run() -> dict[str, Any]:

@@ -237,7 +237,7 @@ async def test_somebody_who_pauses_in_a_listing_keeps_nobody_from_writing(databa
         await save(saver, "t")
     listing = cast(AsyncGenerator[CheckpointTuple], saver.alist(on("t")))
     first = await anext(listing)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await save(saver, "t")
     assert isinstance(first, CheckpointTuple)
     await listing.aclose()

@@ -96,7 +96,7 @@ async def test_a_read_sees_one_state_also_while_others_write(store: Database):
     def twice(connection: Connection) -> tuple[list[int], list[int]]:
         first = notes(connection)
         loop.call_soon_threadsafe(between.set)
-        if not written.wait(5):
+        if not written.wait(60):
             raise TimeoutError
         return first, notes(connection)
 
@@ -119,7 +119,7 @@ async def test_a_read_sees_one_state_also_while_others_write(store: Database):
         before, after = await store.read(twice)
     else:
         reading = asyncio.create_task(store.read(twice))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await between.wait()
             await store.write(add(2))
             written.set()
@@ -137,7 +137,7 @@ async def test_close_finishes_what_was_asked_for(make_database: Callable[[], Dat
     if isinstance(second, PostgresDatabase):
         await asyncio.gather(*asked)
     await second.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(*asked)
 
     assert await store.read(notes) == list(range(30))
@@ -160,7 +160,7 @@ async def test_who_asks_a_database_that_is_closing_is_answered(tmp_path: Path):
     release = threading.Event()
 
     def slow(connection: Connection) -> None:
-        release.wait(5)
+        release.wait(60)
 
     busy = asyncio.create_task(database.write(slow))
     await asyncio.sleep(0)
@@ -170,7 +170,7 @@ async def test_who_asks_a_database_that_is_closing_is_answered(tmp_path: Path):
     late = asyncio.create_task(database.write(add(1)))
     await asyncio.sleep(0)
     release.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(busy, closing)
         with pytest.raises(Unavailable):
             await late
@@ -363,10 +363,10 @@ async def test_a_file_that_another_process_writes_is_waited_for_and_then_unavail
     def hold(connection: Connection) -> None:
         add(1)(connection)
         loop.call_soon_threadsafe(begun.set)
-        release.wait(5)
+        release.wait(60)
 
     holding = asyncio.create_task(first.write(hold))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await begun.wait()
         with pytest.raises(Unavailable):
             await second.write(add(2))

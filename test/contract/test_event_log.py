@@ -66,7 +66,7 @@ def finish(log: EventLog, store: MemoryStore, channel: Channel) -> None:
 
 
 async def read(log: EventLog, run_id: UUID, after: Cursor = START) -> Seen:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [(event.cursor, event.data) async for batch in log.read("t", run_id, after) for event in batch]
 
 
@@ -126,7 +126,7 @@ async def test_readers_that_drop_and_come_back_anywhere_get_each_event_once_and_
         finish(log, store, channel)
 
     say(channel, total // 2)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for number in range(20):
             group.create_task(reader(number))
         group.create_task(writer())
@@ -164,7 +164,7 @@ async def test_where_little_is_kept_a_reader_gets_all_or_hears_that_it_is_gone(s
                 await asyncio.sleep(0)
         finish(log, store, channel)
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for number in range(30):
             group.create_task(reader(number))
         group.create_task(writer())
@@ -183,7 +183,7 @@ async def test_a_reader_that_pauses_while_memory_goes_on_reads_on_from_the_store
         await log.flush()
     channel._trim()
     finish(log, store, channel)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         seen += [event.cursor.seq async for batch in reading for event in batch]
     assert seen == list(range(1, 52))
 
@@ -204,7 +204,7 @@ async def test_between_the_store_and_memory_nothing_falls_through(store: MemoryS
         await log.flush()
     finish(log, store, again)
     with pytest.raises(Gone):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             seen += [event.cursor async for batch in reading for event in batch]
     assert seen == [*(Cursor(1, seq) for seq in range(1, 6)), *(Cursor(2, seq) for seq in range(1, len(seen) - 4))]
 

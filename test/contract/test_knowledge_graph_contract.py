@@ -273,7 +273,7 @@ async def test_writers_at_once_leave_one_of_each(graph: KnowledgeGraph) -> None:
         await graph.put_entities(turned)
         await graph.put_relations(relations[::-1] if number % 2 else relations)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(write(number) for number in range(8)))
 
     assert len(await graph.find("error_code", "", limit=100)) == 20

@@ -136,12 +136,12 @@ async def test_a_body_whose_lock_is_lost_is_cancelled(lock: DistributedLock, nam
         async with lock.lock(name, ttl=0.3) as held:
             handles.append(held)
             await _steal(lock, name)
-            await asyncio.wait_for(asyncio.Event().wait(), 10)
+            await asyncio.wait_for(asyncio.Event().wait(), 60)
 
     began = time.monotonic()
     with pytest.raises(LockLost):
         await body()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert handles[0].lost.is_set()
     assert not handles[0]
     task = asyncio.current_task()
@@ -159,7 +159,7 @@ async def test_a_body_that_is_cancelled_from_outside_releases_the_lock(lock: Dis
             await asyncio.Event().wait()
 
     task = asyncio.create_task(body())
-    await asyncio.wait_for(inside.wait(), 5)
+    await asyncio.wait_for(inside.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -375,7 +375,7 @@ async def test_a_link_works_without_a_key_and_its_browser_only_saves(s3: S3Serve
     link = await files.link("한글.html", 60)
 
     assert link is not None
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(link)
         changed = await client.get(link.replace("acme", "beta"))
     assert (answer.content, answer.headers["content-disposition"]) == (b"<html>hi</html>", "attachment")

@@ -93,7 +93,7 @@ class House:
         return str(answer.json()["api_key"])
 
     def client(self, token: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+        return httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
 
     async def draft(self, ticket: str = "42", **body: Any) -> dict[str, Any]:
         """Return the run that waits with a draft."""
@@ -221,12 +221,12 @@ async def open_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
         port = free_port()
         server = Server(uvicorn.Config(whole, port=port, access_log=False, timeout_graceful_shutdown=2, **options))
         task = asyncio.create_task(server.serve())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await server.ready.wait()
         url = f"http://127.0.0.1:{port}"
         clients = [
             await stack.enter_async_context(
-                httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+                httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
             )
             for token in (ALICE, MALLORY)
         ]

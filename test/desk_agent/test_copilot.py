@@ -144,7 +144,7 @@ async def test_a_ticket_that_is_not_there_is_one_error_event(house: House) -> No
 
 
 async def test_the_official_client_drafts_is_asked_again_and_resumes(house: House) -> None:
-    client = get_client(url=house.url, api_key=None, headers={"Authorization": f"Bearer {ALICE}"}, timeout=20)
+    client = get_client(url=house.url, api_key=None, headers={"Authorization": f"Bearer {ALICE}"}, timeout=60)
     async with client:
         thread = await client.threads.create()
         said = client.runs.stream(thread["thread_id"], assistant_id="copilot", input={"ticket_id": "42"})
@@ -175,7 +175,7 @@ async def test_a_socket_resumes_and_hears_of_a_hand_over(house: House) -> None:
         await _event(events, "done")
         taken = await client.call("claim", {"thread_id": asked["thread_id"], "seconds": 60})
         assert taken["user_id"] == "default"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "claim" not in (told := await events.get()):
                 pass
         assert told["claim"]["claim"]["user_id"] == "default"
@@ -191,7 +191,7 @@ async def test_a_socket_resumes_and_hears_of_a_hand_over(house: House) -> None:
 
 
 async def _event(events: "asyncio.Queue[Any]", name: str) -> Any:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             for event in (await events.get()).get("events", ()):
                 if event["event"] == name:
@@ -217,7 +217,7 @@ async def test_a_note_is_written_once_though_the_server_stops_in_the_middle(tmp_
         body = {"action": "accept", "write_note": True, "stream": True}
         async with house.http.stream("POST", f"/api/v1/drafts/{run['run_id']}/decision", json=body) as answer:
             assert answer.status_code == 200
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await house.source.came.wait()
         assert len(house.source.notes) == 1
     async with open_house(tmp_path) as house:

@@ -118,7 +118,7 @@ async def office(tmp_path: Path, rows: Database) -> AsyncIterator[Office]:
         stack.push_async_callback(end)
         http, stranger = [
             await stack.enter_async_context(
-                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", headers={"tenant": tenant})
+                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", headers={"tenant": tenant}, timeout=60)
             )
             for tenant in ("acme", "beta")
         ]

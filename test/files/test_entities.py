@@ -84,14 +84,14 @@ def test_a_ticket_s_place_in_the_graph() -> None:
 
 def test_hostile_text_takes_no_time_and_gives_only_what_can_be_kept() -> None:
     texts = ["ERR_" * 100_000, "E-" * 100_000, "\x00" * 1000, " ".join(f"E-{number:05}" for number in range(10_000))]
-    begun = time.perf_counter()
+    begun = time.process_time()
 
     part = ticket_part(
         "freshdesk", "7", texts, products=["a" * 5000, "\x00", "(.*)+", *map(str, range(3000))], company_id="\x00"
     )
     many = extract(texts[-1])
 
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
     check_entities(part.entities)
     check_relations(part.relations)
     assert len(many) == MAX_CODES

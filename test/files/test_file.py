@@ -194,7 +194,7 @@ async def test_a_client_that_leaves_leaves_nothing(office: Office, monkeypatch: 
         await asyncio.Event().wait()
 
     monkeypatch.setattr(office.files, "put", put)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         task = asyncio.create_task(office.http.put("/files/a", content=half()))
         await sent.wait()
         task.cancel()

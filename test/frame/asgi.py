@@ -131,7 +131,7 @@ async def call(
     else:
         full["subprotocols"] = []
     full |= scope
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await app(full, receive, send)
     return sent
 

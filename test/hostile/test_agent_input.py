@@ -40,7 +40,7 @@ def client(folder: Path) -> Iterator[httpx.Client]:
         "MAX_INPUT_BYTES": str(BODY_BYTES),
         "RUN_TIMEOUT": str(RUN_SECONDS),
     }
-    with agent_server(folder, config=CONFIG, **settings) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with agent_server(folder, config=CONFIG, **settings) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 

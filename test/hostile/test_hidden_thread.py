@@ -201,14 +201,14 @@ async def test_no_socket_knows_them(target: Target, alices_desk: Desk) -> None:
         assert said["problem"]["status"] == 404, (name, said)
     await client.disconnect()
     headers = {"Authorization": f"Bearer {alices_desk.api_key}"}
-    async with asyncio.timeout(20), connect(target.ws_url, additional_headers=headers) as socket:
+    async with asyncio.timeout(60), connect(target.ws_url, additional_headers=headers) as socket:
         for name, call in calls.items():
             await socket.send(orjson.dumps({"type": name, **call}).decode())
             said = orjson.loads(await socket.recv())
             assert said["event"] == "error", said
             assert said["data"]["status"] == 404, said
     address = target.ws_url.rsplit("/ws", 1)[0] + f"/threads/{thread_id}/stream/events"
-    async with asyncio.timeout(20), connect(address, additional_headers=headers) as socket:
+    async with asyncio.timeout(60), connect(address, additional_headers=headers) as socket:
         with pytest.raises(ConnectionClosed) as closed:
             await socket.recv()
     assert closed.value.rcvd is not None

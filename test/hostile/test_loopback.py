@@ -118,7 +118,7 @@ def test_a_wrong_setting_stops_the_process_and_shows_no_secret(tmp_path: Path) -
         },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert ended.returncode == 2

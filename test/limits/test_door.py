@@ -111,7 +111,7 @@ async def test_a_budget_that_is_used_up_refuses_every_kind_of_run_and_is_reporte
         assert first.status_code == 200, first.text
 
         async def is_spent() -> httpx.Response:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while True:
                     answer = await http.get("/api/v1/usage/me")
                     if answer.json()["budget"]["remaining_tokens"] == 0:
@@ -186,7 +186,7 @@ async def test_the_request_log_shows_a_tenant_its_own_requests_without_their_que
         await stranger.get("/api/v1/threads", headers={"X-Request-ID": "theirs-1"})
         found: dict[str, Any] = {}
         shown = ""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not {"mine-1", "mine-2"} <= found.keys():
                 page = await http.get("/api/v1/request-log", params={"limit": 200})
                 assert page.status_code == 200, page.text
@@ -225,7 +225,7 @@ async def test_a_server_counts_with_others_on_its_redis_and_goes_on_without_it(t
                 statuses = [(await http.get("/api/v1/threads")).status_code for _ in range(2)]
                 assert statuses == [200, 429]
                 redis.stop()
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(60):
                     answer = await http.get("/api/v1/threads")
                 assert answer.status_code == 200, "it fails open: this process counts for itself"
                 assert answer.headers["x-ratelimit-remaining"] == "3"

@@ -149,10 +149,10 @@ async def test_a_very_long_prompt_is_answered_too() -> None:
 
 
 def test_a_usual_prompt_is_read_in_a_few_milliseconds() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for question, _ in EXAMPLES:
         choose(question, ALL)
-    assert (time.perf_counter() - started) / len(EXAMPLES) < 0.01
+    assert (time.process_time() - started) / len(EXAMPLES) < 0.01
 
 
 @pytest.mark.parametrize(

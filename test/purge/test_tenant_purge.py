@@ -61,7 +61,7 @@ class Told(TenantPurge):
             self.ended.put_nowait(None)
 
     async def end(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.ended.get()
 
 

@@ -173,7 +173,7 @@ async def test_what_a_killed_server_did_not_remove_goes_with_the_next_start(tmp_
 async def test_a_stream_ends_when_its_key_is_revoked(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
     """An open answer is asked again whether it may go on: the token was good when it began."""
     quicker(monkeypatch)
-    async with whole.client(ACME) as owner, asyncio.timeout(20):
+    async with whole.client(ACME) as owner, asyncio.timeout(60):
         made = (await owner.post("/api/v1/api-keys", json={"name": "k", "scopes": ["chat"]})).json()
         async with whole.client(made["api_key"]) as http:
             thread = (await http.post("/threads", json={})).json()["thread_id"]
@@ -190,7 +190,7 @@ async def test_a_stream_ends_when_its_key_is_revoked(whole: Whole, monkeypatch: 
 
 async def test_a_stream_ends_when_its_tenant_is_suspended(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
     quicker(monkeypatch)
-    async with whole.client(ACME) as http, whole.client(OPERATOR) as operator, asyncio.timeout(20):
+    async with whole.client(ACME) as http, whole.client(OPERATOR) as operator, asyncio.timeout(60):
         thread = (await http.post("/threads", json={})).json()["thread_id"]
         async with http.stream("GET", f"/threads/{thread}/stream") as stream:
             text = ""

@@ -171,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests.append({**body, "path": self.path, "key": self.headers["Authorization"]})
         if self.server.hang:
-            self.server.silent.wait(10)
+            self.server.silent.wait(60)
         size = self.server.size or body["dimensions"]
         data = [
             {"object": "embedding", "index": i, "embedding": [2.0] + [0.0] * (size - 1)}

@@ -176,7 +176,7 @@ def fan_out() -> StateGraph[Any]:
     class Turns(Script):
         async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
             for chunk in self._stream(*args):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await turns.wait()
                 yield chunk
 
@@ -350,7 +350,7 @@ async def test_all_interrupts_are_told_and_the_state_that_comes_after_them() -> 
         interrupt("two", response_schema={"type": "string"})
 
     async def works(state: State) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asked.wait()
         return {"log": ["worked"]}
 

@@ -24,7 +24,7 @@ def gate(agents: Agents) -> Gate:
 
 
 async def entered(gate: Gate) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await gate.entered.wait()
 
 

@@ -255,7 +255,7 @@ async def test_ends_and_new_runs_at_the_same_moment_do_not_stop_each_other(desk:
     run = await desk.running()
     for number in range(25):
         policy: MultitaskStrategy = ("interrupt", "rollback", "enqueue")[number % 3]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             created, following, cancelled = await asyncio.gather(
                 desk.create(run.thread_id, policy),
                 desk.ledger.finish(run, STOPPED),

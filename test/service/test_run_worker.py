@@ -39,7 +39,7 @@ def gate(agents: Agents) -> Gate:
 
 
 async def happened(event: asyncio.Event) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await event.wait()
 
 
@@ -290,7 +290,7 @@ async def test_a_node_that_blocks_its_thread_holds_up_no_other_run(lite: Engine)
     release = threading.Event()
 
     def block(state: MessagesState) -> dict[str, Any]:
-        release.wait(10)
+        release.wait(60)
         return {"messages": [AIMessage("unblocked")]}
 
     lite.agents.graphs["block"] = graph_of(block)
@@ -517,7 +517,7 @@ async def test_draining_lets_runs_end(database: Database, agents: Agents, clock:
         await asyncio.sleep(0)
         assert not engine.worker.has_room
         gate.open.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await leaving
         assert (await engine.runs.get(ALICE, run.run_id)).status == "success"
 
@@ -530,7 +530,7 @@ async def test_draining_gives_back_what_does_not_end_and_releases_every_reader(c
     await happened(gate.entered)
     readers = [asyncio.create_task(first.events(one)) for one in (run, queued, waiting)]
     await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await first.worker.__aexit__()
         told = await asyncio.gather(*readers)
     assert [[event.name for event in events] for events in told] == [["start"], [], []]

@@ -32,7 +32,7 @@ async def follow(
 ) -> list[Numbered]:
     """Return the events of a thread up to the end of so many runs."""
     found: list[Numbered] = []
-    async with asyncio.timeout(10), aclosing(service.read(who, thread_id, Subscription(ALL))) as batches:
+    async with asyncio.timeout(60), aclosing(service.read(who, thread_id, Subscription(ALL))) as batches:
         async for batch in batches:
             for one in batch:
                 found.append(one)
@@ -51,7 +51,7 @@ def is_end(found: Numbered) -> bool:
 
 
 async def so_far(service: SubscriptionService, thread_id: UUID, who: Principal = ALICE) -> list[Numbered]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [one async for batch in service.so_far(who, thread_id) for one in batch]
 
 
@@ -78,7 +78,7 @@ async def test_what_is_there_now_is_told_without_waiting_for_more(engine: Engine
 
     agents.graphs["hold"] = graph_of(hold)
     run = await engine.ask("hold", "x", **OPTIONS)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await reached.wait()
     service = service_of(engine)
     now = await so_far(service, run.thread_id)
@@ -165,7 +165,7 @@ async def test_the_numbers_of_a_long_run_count_what_is_no_longer_kept(short: Eng
         await short.log.flush()
     service = service_of(short)
     assert (await so_far(service, run.thread_id))[0].seq > 500
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         late = group.create_task(follow(service, run.thread_id))
         await wanted.put(1)
         await wanted.put(0)

@@ -66,7 +66,7 @@ def http(desk: FreshdeskSimulator) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def bare() -> Iterator[httpx.Client]:
     """A client without a key, for links that bear their own signature."""
-    with httpx.Client() as opened:
+    with httpx.Client(timeout=60) as opened:
         yield opened
 
 

@@ -50,7 +50,7 @@ class Client:
         await self.connection.send(orjson.dumps(call).decode())
 
     async def hear(self) -> Message:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             message: Message = orjson.loads(await self.connection.recv())
         return message
 
@@ -230,7 +230,7 @@ async def test_a_client_that_leaves_ends_what_it_alone_wanted(door: Door, agents
     async with client_of(door) as client:
         await client.say(type="chat", message="?", agent="slow", keep=False)
         await client.until("start")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await gate.entered.wait()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await stopped.wait()
