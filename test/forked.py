@@ -85,7 +85,8 @@ class _Origin:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "test.forked", str(theirs.fileno())],
                 cwd=ROOT,
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+                # Only a process of one thread is forked whole.
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
