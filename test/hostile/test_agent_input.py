@@ -715,14 +715,17 @@ def test_what_a_run_held_is_let_go(client: httpx.Client, folder: Path) -> None:
 
 
 def _resident(folder: Path) -> int:
-    """Bytes of memory that the server over a data folder has."""
+    """Bytes of memory that the server in a folder has."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("there is no /proc to look at")
+    found = []
     for process in Path("/proc").iterdir():
         try:
-            if process.name.isdigit() and f"DATA_DIR={folder}/data".encode() in (process / "environ").read_bytes():
-                return int((process / "statm").read_text().split()[1]) * 4096
+            if process.name.isdigit() and (process / "cwd").readlink() == folder:
+                found.append(int((process / "statm").read_text().split()[1]) * 4096)
         except OSError:
             pass
-    pytest.skip("there is no /proc to look at")
+    return max(found)  # the least are those that it reads files with
 
 
 # HTTP.
