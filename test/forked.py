@@ -27,7 +27,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 ROOT = Path(__file__).parents[1]
 MODULES = ("backend.main", "chromadb.api.client", "chromadb.telemetry.product", "langchain_openai", "backend.cli.app")
@@ -36,8 +36,28 @@ _MESSAGE = 1024 * 1024
 _NUMBER = struct.Struct("i")
 
 
-class Program:
-    """A running program; what is used of `subprocess.Popen`, by the same names."""
+class Program(Protocol):
+    """A running program: what is used of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None:
+        """Return the exit code once there is one; that of a signal is negative."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code when there is one."""
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class _Fork:
+    """One that is forked."""
 
     def __init__(self, state: socket.socket) -> None:
         self._state = state
@@ -52,11 +72,9 @@ class Program:
         return number
 
     def poll(self) -> int | None:
-        """Return the exit code once there is one; that of a signal is negative."""
         return self._look(0)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the exit code when there is one."""
         code = self._look(timeout)
         if code is None:
             raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
@@ -93,11 +111,11 @@ class _Origin:
         self._lock = Lock()
         atexit.register(self.close)
 
-    def start(self, order: dict[str, Any], files: tuple[int, int, int]) -> Program:
+    def start(self, order: dict[str, Any], files: tuple[int, int, int]) -> _Fork:
         ours, theirs = socket.socketpair()
         with self._lock, theirs:
             socket.send_fds(self._control, [json.dumps(order).encode()], [*files, theirs.fileno()])
-        return Program(ours)
+        return _Fork(ours)
 
     def close(self) -> None:
         self._control.close()
@@ -112,6 +130,9 @@ def _origin() -> _Origin:
 def start(module: str, *arguments: str, cwd: Path, env: Mapping[str, str], stdout: Any, stderr: Any) -> Program:
     """Run a module as `python -m` does, with the given environment alone and open files for what it writes."""
     assert env["PYTHONPATH"] == str(ROOT), "it has been imported from there"
+    if not hasattr(os, "pidfd_open"):  # only Linux tells of the end of a process and of a reader at once
+        command = [sys.executable, "-m", module, *arguments]
+        return subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
     with open(os.devnull, "rb") as nothing:
         order = {"module": module, "arguments": arguments, "cwd": str(cwd), "env": dict(env)}
         return _origin().start(order, (nothing.fileno(), stdout.fileno(), stderr.fileno()))
