@@ -37,7 +37,7 @@ from backend.core.retrieval.hybrid_search import Ranking
 from backend.dto.desk import TicketText
 from backend.dto.knowledge import KNOWLEDGE, Corpus
 from backend.dto.ticket import TicketFilter
-from backend.main import create_app, lifespan
+from backend.main import create_app, whole_life
 from backend.repository.article import ArticleRepository
 from backend.repository.ticket import TicketRepository
 from backend.service.desk import ARTICLES
@@ -111,7 +111,7 @@ async def collected(folder: Path) -> AsyncIterator[Container]:
             freshdesk_api_key=SecretStr(DEMO_KEY),
         )
         container = Container(settings=settings)
-        async with lifespan(create_app(container)):
+        async with whole_life(create_app(container)):
             async with asyncio.timeout(COLLECT_SECONDS):
                 while not await _is_done(container, len(account.ids())):  # noqa: ASYNC110 - others do the work
                     await asyncio.sleep(0.5)
