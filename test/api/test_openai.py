@@ -371,11 +371,14 @@ async def test_what_is_not_json_not_there_or_not_allowed_is_refused_in_openais_w
     async with httpx.AsyncClient(timeout=60) as http:
         refused = await http.get(f"{url}/models")
         known = {"Authorization": f"Bearer {TOKEN}"}
-        garbled = await http.post(f"{url}/chat/completions", content="{not json", headers=known)
+        garbled = await http.post(
+            f"{url}/chat/completions", content="{not json", headers=known | {"Content-Type": "application/json"}
+        )
+        untyped = await http.post(f"{url}/chat/completions", content="{not json", headers=known)
         missing = await http.get(f"{url}/nothing", headers=known)
         wrong = await http.get(f"{url}/chat/completions", headers=known)
-    answers = [refused, garbled, missing, wrong]
-    assert [answer.status_code for answer in answers] == [401, 400, 404, 405]
+    answers = [refused, garbled, untyped, missing, wrong]
+    assert [answer.status_code for answer in answers] == [401, 400, 415, 404, 405]
     assert all(set(answer.json()["error"]) == {"message", "type", "param", "code"} for answer in answers)
     assert refused.json()["error"]["code"] == "invalid_api_key"
     assert refused.headers["www-authenticate"] == "Bearer"

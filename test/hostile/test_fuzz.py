@@ -80,6 +80,7 @@ BODIES = (
     ("patch", "/api/v1/tenant"),
     ("post", "/api/v1/tenants"),
     ("patch", "/api/v1/tenants/{tenant_id}"),
+    ("post", "/api/v1/tenants/{tenant_id}/owners"),
     ("post", "/api/v1/users"),
     ("patch", "/api/v1/users/{user_id}"),
     ("post", "/api/v1/api-keys"),
