@@ -44,6 +44,7 @@ LEFT_OUT: Mapping[str, str] = {
     "store_vectors": "made of store_items",
     "thread_metadata": "an index of threads",
     "thread_priorities": "an index of threads",
+    "ticket_threads": "which threads go with a ticket",
     "checkpoints": "the steps to the values of threads",
     "writes": "the steps to the values of threads",
     "runs": "how the values of threads came about",

@@ -37,6 +37,7 @@ async def test_sources_are_told_before_the_first_word_and_words_come_one_by_one(
         "title": "예비창업패키지 모집 공고",
         "path": ["예비창업패키지 모집 공고", "신청"],
         "url": "https://example.org/1",
+        "language": None,
         "score": pytest.approx(0.8),
     }
     assert talk.streamed == state["answer"]

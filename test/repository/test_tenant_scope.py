@@ -6,6 +6,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -172,6 +173,12 @@ def drive_articles(connection: Connection) -> set[str]:
     r.get(kept.id, audience="customer")
     r.list(platform="freshdesk", audience="member", limit=5, before=(NOW, kept.id))
     r.count(platform="freshdesk", audience="customer")
+    translated = replace(make_article(1), article_id="1:en", translation_of="1", language="en")
+    r.put("freshdesk", [translated], NOW)
+    assert [each.article_id for each in r.translations("freshdesk")] == ["1:en"]
+    r.primary_language("freshdesk")
+    r.originals([kept.id])
+    r.close_languages("freshdesk", [], NOW)
     r.unprocessed(5)
     r.mark_processed([(kept.id, kept.content_hash)])
     r.keep_only("freshdesk", ["1"])

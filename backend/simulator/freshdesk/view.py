@@ -77,7 +77,7 @@ def article(account: Account, item: Json, language: str | None, sign: Sign) -> J
     """Return an article in a language, None where it is not translated."""
     shown = {name: value for name, value in item.items() if name != "translations"}
     if language is not None:
-        translation = item["translations"].get(language)
+        translation = item.get("translations", {}).get(language)
         if translation is None:
             return None
         shown |= translation
@@ -96,7 +96,7 @@ def _hierarchy(account: Account, folder_id: int, language: str | None) -> list[J
     above.insert(0, ("category", account.categories[above[0][1]["category_id"]]))
     levels = []
     for level, (kind, item) in enumerate(above):
-        name = item["translations"].get(language, item)["name"]
+        name = item.get("translations", {}).get(language, item)["name"]
         data = {"id": item["id"], "name": name, "language": language or account.languages["primary_language"]}
         levels.append({"level": level, "type": kind, "data": data})
     return levels
@@ -107,5 +107,5 @@ def translated(item: Json, language: str | None) -> Json | None:
     shown = {name: value for name, value in item.items() if name != "translations"}
     if language is None:
         return shown
-    translation = item["translations"].get(language)
+    translation = item.get("translations", {}).get(language)
     return None if translation is None else shown | translation
