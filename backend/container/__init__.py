@@ -140,7 +140,15 @@ class Container(containers.DeclarativeContainer):
     )
     rate_service = providers.Singleton(RateService, providers.Singleton(part.limiter, redis), limit_book)
     budget_zone = providers.Singleton(ZoneInfo, set.budget_timezone)
-    budget = providers.Singleton(Budget, database, limit_book, clock, zone=budget_zone)
+    budget = providers.Singleton(
+        Budget,
+        database,
+        limit_book,
+        clock,
+        zone=budget_zone,
+        answer_tokens=set.llm_max_tokens,
+        answer_cost=providers.Singleton(part.answer_cost, settings),
+    )
     usage_recorder = providers.Singleton(UsageRecorder, database, clock, budget.provided.count)
     usage_service = providers.Singleton(UsageService, database, budget, clock, zone=budget_zone)
     request_log = providers.Singleton(DatabaseRequestLog, database, clock, keep_days=set.request_log_retention_days)
@@ -199,7 +207,7 @@ class Container(containers.DeclarativeContainer):
         lock,
         clock,
         settings=tenant_service.provided.settings,
-        check_budget=budget.provided.check,
+        budget=budget,
         note=usage_recorder.provided.note,
         batch_size=set.batch_size,
         max_tokens=set.llm_max_tokens,
@@ -315,7 +323,7 @@ class Container(containers.DeclarativeContainer):
         event_ttl=set.event_ttl,
         idempotency_ttl=set.idempotency_ttl,
         used=providers.Singleton(part.noting, usage_recorder),
-        budget=providers.Singleton(part.budget_of_runs, budget),
+        budget=budget,
     )
 
     # use cases
@@ -353,7 +361,7 @@ class Container(containers.DeclarativeContainer):
         event_log,
         clock,
         run_priority,
-        budget=budget.provided.check,
+        budget=budget,
         admission=providers.Singleton(
             Admission,
             graph_registry,

@@ -32,7 +32,6 @@ from backend.repository.checkpoint import Fence
 from backend.service.api_key import ApiKeyService
 from backend.service.audit import SERVER
 from backend.service.auth import Authenticator, HeaderVerifier
-from backend.service.budget import Budget
 from backend.service.graph_store import GraphStore
 from backend.service.hand_over import SWEEP_SECONDS, HandOverService
 from backend.service.health import Check
@@ -93,18 +92,17 @@ def default_limits(settings: Settings) -> Limits:
     )
 
 
+def answer_cost(settings: Settings) -> float:
+    """Return the US dollars that the longest answer of the dearest model costs."""
+    dearest = max((alias.output_price for alias in settings.llm_aliases.values()), default=0.0)
+    return settings.llm_max_tokens * dearest / 1_000_000
+
+
 def noting(recorder: UsageRecorder) -> Callable[[Run, Usage], None]:
     def note(run: Run, usage: Usage) -> None:
         recorder.note(run.tenant_id, run.user_id, run.request.agent, usage, run_id=run.run_id)
 
     return note
-
-
-def budget_of_runs(budget: Budget) -> Callable[[Run], Awaitable[None]]:
-    async def check(run: Run) -> None:
-        await budget.check(Principal(run.tenant_id, run.user_id))
-
-    return check
 
 
 def serde(config: "SerdeConfig | None") -> JsonPlusSerializer:

@@ -15,3 +15,5 @@ class AgentInfo:
     """Whether its nodes get our `Context` by `runtime.context`; other graphs may want their own, or none."""
     scope: str | None = None
     """Of `SCOPES`: what its caller must be allowed beside talking to agents."""
+    answers_ask_no_model: bool = False
+    """Whether it asks no model any more once its interrupt is answered."""

@@ -27,14 +27,19 @@ class BatchWriter[T]:
         batch: int = 500,
         seconds: float = 0.5,
         pause: float = 5.0,
+        lost: Callable[[Sequence[T]], None] | None = None,
     ) -> None:
-        """`what` is the plural of what is written, for the log; it gathers for `seconds` before it writes."""
+        """`what` is the plural of what is written, for the log; it gathers for `seconds` before it writes.
+
+        `lost` is told of what is dropped.
+        """
         self._what = what
         self._write = write
         self._most = most
         self._batch = batch
         self._seconds = seconds
         self._pause = pause
+        self._lost = lost
         self._waiting: deque[T] = deque()
         self._writing = asyncio.Lock()
         self._came = asyncio.Event()
@@ -46,7 +51,7 @@ class BatchWriter[T]:
     def add(self, item: T) -> None:
         """Have it written soon; never waits, never fails."""
         if len(self._waiting) >= self._most:
-            self._drop(1)
+            self._drop([item])
             return
         self._waiting.append(item)
         self._came.set()
@@ -64,7 +69,7 @@ class BatchWriter[T]:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.flush()
         except (TimeoutError, Unavailable):
-            self._drop(len(self._waiting))
+            self._drop(list(self._waiting))
             self._waiting.clear()
         self._say()
 
@@ -83,7 +88,7 @@ class BatchWriter[T]:
                     raise
                 except Exception:  # noqa: BLE001 - one batch that cannot be written must not hold up all others
                     logger.exception("{what} could not be written", what=self._what)
-                    self._drop(len(items))
+                    self._drop(items)
                 for _ in items:
                     self._waiting.popleft()
 
@@ -100,9 +105,11 @@ class BatchWriter[T]:
                 await asyncio.sleep(self._pause)
             self._say()
 
-    def _drop(self, count: int) -> None:
-        self.dropped += count
-        self._unsaid += count
+    def _drop(self, items: Sequence[T]) -> None:
+        self.dropped += len(items)
+        self._unsaid += len(items)
+        if self._lost is not None:
+            self._lost(items)
 
     def _say(self) -> None:
         if self._unsaid:

@@ -30,6 +30,7 @@ from backend.dto.priority import PrioritySettings
 from backend.dto.run import CancelAction, IfMissing, Run, RunRequest, RunStatus
 from backend.repository.run import AllRuns, RunRepository
 from backend.repository.thread import ThreadRepository
+from backend.service.budget import Budget
 from backend.service.run_ledger import Cancelled, RunLedger
 from backend.service.run_priority import RunPriority
 from backend.service.run_worker import RunWorker
@@ -55,12 +56,13 @@ class RunService:
         clock: Callable[[], datetime],
         priority: RunPriority | None = None,
         *,
-        budget: Callable[[Principal], Awaitable[None]] | None = None,
+        budget: Budget | None = None,
         admission: Callable[[Principal, RunRequest], Awaitable[RunRequest]] | None = None,
     ) -> None:
         """Every run passes both before it begins.
 
-        `budget` refuses who has used up what they may (`Budget.check`); `admission` says whether, and how, they may run
+        `budget` refuses who has used up what they may, but for the answers of people that no model is asked about
+        (`RunExecutor.asks_no_model`); `admission` says whether, and how, they may run
         this (`Admission`).
         """
         self._database = database
@@ -98,26 +100,36 @@ class RunService:
             Invalid: the input cannot be stored.
             ThreadNotFound, ThreadBusy, ThreadClaimed, NotInterrupted: the thread does not allow it.
             IdempotencyConflict: the key was used with another request.
-            BudgetExceeded: the caller, or their tenant, has used up what they may today; this holds for every run.
+            BudgetExceeded: the caller, or their tenant, has used up what they may today, or what runs may use the rest.
             Refused, UpstreamFailed, UpstreamTimeout: the project's priority handler did not let it.
         """
         if temporary:
             request = replace(request, temporary=True)
         request = _storable(await self._admitted(principal, request))
+        held = new_id()
         try:
-            await self._afford(principal)
+            await self._hold(principal, held)
         except BudgetExceeded:
             # What is asked for a second time was let in the first time, and may be what used the budget up.
-            if idempotency_key is None or not await self._ledger.knows(principal, request, thread_id, idempotency_key):
+            known = idempotency_key is not None and await self._ledger.knows(
+                principal, request, thread_id, idempotency_key
+            )
+            if not known and not await self._only_answers(principal, request, thread_id):
                 raise
         settings: PrioritySettings | None = None
-        if self._priority is not None and self._priority.enabled:
-            settings = await self._priority.settings(
-                principal, request, thread_id=thread_id, if_missing=if_missing, only=only, cron_id=cron_id
-            )
+        try:
+            if self._priority is not None and self._priority.enabled:
+                settings = await self._priority.settings(
+                    principal, request, thread_id=thread_id, if_missing=if_missing, only=only, cron_id=cron_id
+                )
+        except BaseException:
+            self._release(held)
+            raise
         start_at = self._clock() + timedelta(seconds=after_seconds) if after_seconds > 0 else None
         return await self._worker.whole(
-            self._start(principal, request, thread_id, idempotency_key, None, if_missing, start_at, only, settings)
+            self._start(
+                principal, request, thread_id, idempotency_key, None, if_missing, start_at, only, settings, held=held
+            )
         )
 
     async def _start(
@@ -131,6 +143,28 @@ class RunService:
         start_at: datetime | None = None,
         only: Filters = None,
         settings: PrioritySettings | None = None,
+        *,
+        held: UUID,
+    ) -> Run:
+        try:
+            return await self._made(
+                principal, request, thread_id, idempotency_key, answers, if_missing, start_at, only, settings, held
+            )
+        finally:
+            self._release(held)
+
+    async def _made(
+        self,
+        principal: Principal,
+        request: RunRequest,
+        thread_id: UUID | None,
+        idempotency_key: str | None,
+        answers: UUID | None,
+        if_missing: IfMissing,
+        start_at: datetime | None,
+        only: Filters,
+        settings: PrioritySettings | None,
+        held: UUID,
     ) -> Run:
         with self._worker.room() as begin:
             created = await self._ledger.create(
@@ -153,6 +187,8 @@ class RunService:
                 self._worker.stop(created.stop.run_id)
             if created.next is not None:
                 self._worker.dispatch(created.next)
+            if created.run.status == "running" and self._budget is not None:
+                self._budget.pass_on(held, created.run.run_id)  # one that waits holds nothing: its turn is asked for
             self._worker.accept(created.run, fresh=created.new_thread)
         self._log.announce(principal.tenant_id, created.run.thread_id)
         return created.run
@@ -250,8 +286,11 @@ class RunService:
         if not waits:
             raise NotInterrupted(run.thread_id)
         request = replace(run.request, input=None, resume=answer, has_resume=True, multitask_strategy="reject")
-        request = _storable(await self._admit(principal, request))
-        return await self._worker.whole(self._start(principal, request, run.thread_id, None, run_id))
+        request = _storable(await self._admitted(principal, request))
+        held = new_id()
+        if not self._executor.asks_no_model(request):
+            await self._hold(principal, held)
+        return await self._worker.whole(self._start(principal, request, run.thread_id, None, run_id, held=held))
 
     def events(self, principal: Principal, run: Run, after: Cursor = START) -> AsyncIterator[list[Event]]:
         """Yield the run's events behind `after`, in batches of all there is.
@@ -372,12 +411,14 @@ class RunService:
         return START if channel is None else Cursor(channel.attempt, channel.seq)
 
     async def passing(self, principal: Principal, request: RunRequest) -> Run:
-        """Return a run that leaves nothing, for `body_of`; it has not begun.
+        """Return a run that leaves nothing, for `body_of`, which must follow; it has not begun.
 
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
         """
-        return self._passing(principal, await self._admit(principal, request))
+        run = self._passing(principal, await self._admitted(principal, request))
+        await self._hold(principal, run.run_id)
+        return run
 
     async def body_of(self, run: Run) -> bytes:
         """Execute a run that leaves nothing, and return what it answers, as JSON; it stops when this is cancelled."""
@@ -399,8 +440,7 @@ class RunService:
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
         """
-        request = await self._admit(principal, request)
-        async with self._worker.stateless(self._passing(principal, request)) as channel:
+        async with self._worker.stateless(await self.passing(principal, request)) as channel:
             async for batch in channel.follow(START):
                 yield batch
 
@@ -410,8 +450,7 @@ class RunService:
         Raises:
             AgentNotFound, UnsupportedModel, InvalidGraph, Invalid: it could not begin.
         """
-        request = await self._admit(principal, request)
-        return await self._worker.answer(self._passing(principal, request))
+        return await self._worker.answer(await self.passing(principal, request))
 
     def _passing(self, principal: Principal, request: RunRequest) -> Run:
         now = self._clock()
@@ -545,14 +584,26 @@ class RunService:
         finally:
             following.cancel()
 
-    async def _admit(self, principal: Principal, request: RunRequest) -> RunRequest:
-        request = await self._admitted(principal, request)
-        await self._afford(principal)
-        return request
-
-    async def _afford(self, principal: Principal) -> None:
+    async def _hold(self, principal: Principal, run_id: UUID) -> None:
         if self._budget is not None:
-            await self._budget(principal)
+            await self._budget.hold(principal, run_id)
+
+    def _release(self, run_id: UUID) -> None:
+        if self._budget is not None:
+            self._budget.release(run_id)
+
+    async def _only_answers(self, principal: Principal, request: RunRequest, thread_id: UUID | None) -> bool:
+        """Return whether this answers a thread's interrupt, and no model is asked about it."""
+        if thread_id is None or not self._executor.asks_no_model(request):
+            return False
+
+        def work(connection: Connection) -> bool:
+            thread = ThreadRepository(connection, principal.tenant_id, principal.hidden).find(thread_id)
+            if thread is None or thread.agent != request.agent or thread.status != "interrupted":
+                return False
+            return bool(ThreadRepository(connection, principal.tenant_id).state(thread_id).interrupts)
+
+        return await self._database.read(work)
 
     async def _admitted(self, principal: Principal, request: RunRequest) -> RunRequest:
         await self._executor.check(request)

@@ -21,12 +21,14 @@ from backend.core.run.event_log import Channel, EventLog
 from backend.core.run.executor import Attempt, Outcome, RunExecutor, failure
 from backend.database.base import Database
 from backend.dto.event import Event
+from backend.dto.principal import Principal
 from backend.dto.run import Run
 from backend.dto.usage import Usage
 from backend.repository.checkpoint import Checkpointer
 from backend.repository.run import AllRuns
 from backend.repository.run_checkpoint import RunCheckpointer
 from backend.repository.run_event import AllRunEvents
+from backend.service.budget import Budget
 from backend.service.run_backlog import Backlog
 from backend.service.run_ledger import RunLedger, last_name
 
@@ -67,11 +69,12 @@ class RunWorker:
         event_ttl: float,
         idempotency_ttl: float,
         used: Callable[[Run, Usage], None] | None = None,
-        budget: Callable[[Run], Awaitable[None]] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         """`used` is told what runs that are kept nowhere used of the models, also those whose caller left.
 
-        `budget` is asked again before a run that had to wait begins: it refuses with `BudgetExceeded`.
+        `budget` is asked again before a run that had to wait begins: it refuses with `BudgetExceeded`. What a run holds
+        of it ends with the run.
         """
         self._ledger = ledger
         self._executor = executor
@@ -280,6 +283,7 @@ class RunWorker:
             self._log.end(channel, last, linger=True)
         finally:
             del self._detached[run.run_id]
+            self._release(run)
 
     async def body(self, run: Run) -> bytes:
         """Execute a run that is kept nowhere, for a caller who wants only what it leaves; return that as JSON."""
@@ -299,6 +303,7 @@ class RunWorker:
         finally:
             task.cancel()
             await asyncio.wait({task}, timeout=ABANDON_SECONDS)
+            self._release(run)
 
     async def _tell_stateless(self, run: Run, channel: Channel) -> None:
         outcome = await self._execute_stateless(run, channel)
@@ -312,7 +317,11 @@ class RunWorker:
             return channel.seal("error", encode(failure(run, error).result))[-1]
 
     async def _execute_stateless(self, run: Run, channel: Channel, *, streamed: bool = True) -> Outcome:
-        attempt = self._executor.attempt(run, channel, None, streamed=streamed)
+        try:
+            attempt = self._executor.attempt(run, channel, None, streamed=streamed)
+        except BaseException:
+            self._release(run)
+            raise
         limit = asyncio.timeout(min(run.request.timeout or self._timeout, self._timeout))
         try:
             async with limit:
@@ -322,8 +331,14 @@ class RunWorker:
         except Exception as error:  # noqa: BLE001 - a task of ours ends here
             return failure(run, error)
         finally:
+            usage = attempt.usage
             if self._used is not None:
-                self._used(run, attempt.usage)
+                self._used(run, usage)
+            self._release(run, usage)
+
+    def _release(self, run: Run, usage: Usage | None = None) -> None:
+        if self._budget is not None:
+            self._budget.release(run.run_id, usage)
 
     def _begin(self, run: Run, *, fresh: bool = False) -> None:
         live = _Live(run, asyncio.get_running_loop().create_future())
@@ -343,18 +358,17 @@ class RunWorker:
 
     async def _supervise(self, live: _Live, fresh: bool) -> None:
         following: Run | None = None
-        waited = False
+        claimed: Run | None = None
         try:
             if live.run.status != "running":
                 claimed = await self._insist(lambda: self._ledger.claim(live.run))
                 if claimed is None:
                     return
                 live.run = claimed
-                waited = claimed.attempt == 1  # what a dead server had begun is finished
                 if claimed.cancel_action is not None and not live.stop.done():
                     live.stop.set_result("cancel")
             with logger.contextualize(run_id=str(live.run.run_id), tenant_id=live.run.tenant_id):
-                following = await self._execute(live, fresh, waited=waited)
+                following = await self._execute(live, fresh, waited=claimed is not None)
         except Fenced:
             logger.warning("run {run_id} was taken over by another attempt", run_id=live.run.run_id)
             self._log.end(self._channel(live.run))
@@ -365,6 +379,7 @@ class RunWorker:
         finally:
             if self._live.get(live.run.run_id) is live:  # else it was dispatched again meanwhile
                 del self._live[live.run.run_id]
+                self._release(live.run)
             if following is not None:
                 self.dispatch(following)
             self._fill()
@@ -383,7 +398,9 @@ class RunWorker:
         try:
             try:
                 if waited and self._budget is not None:
-                    await self._budget(run)
+                    begun = run.attempt > 1  # by a server that died: it is finished
+                    refuse = not begun and not self._executor.asks_no_model(run.request)
+                    await self._budget.hold(Principal(run.tenant_id, run.user_id), run.run_id, refuse=refuse)
             except BudgetExceeded as error:
                 return await self._finish(run, channel, saver, failure(run, error))
             try:

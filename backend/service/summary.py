@@ -30,6 +30,7 @@ from backend.dto.usage import Usage
 from backend.repository.summary import AllSummaries, SummaryRepository, summary_record
 from backend.repository.ticket import TicketRepository
 from backend.service.ticket_text import read_ticket_text
+from backend.util.id_generator import new_id
 from backend.util.language import Language
 
 MAX_BATCH = 100
@@ -50,14 +51,20 @@ class Models(Protocol):
 
 Settings = Callable[[str], Awaitable[Mapping[str, Any]]]
 """What a tenant chose (`TenantSettings`)."""
-Check = Callable[[Principal], Awaitable[None]]
-"""Raises when somebody may use no more of the models today."""
+
+
+class Budget(Protocol):
+    """What may be used of the models in a day (`service/budget.py`)."""
+
+    async def hold(self, principal: Principal, run_id: UUID, /) -> None: ...
+
+    def release(self, run_id: UUID, usage: Usage, /) -> None: ...
 
 
 class Note(Protocol):
     """Records what was used."""
 
-    def __call__(self, tenant_id: str, user_id: str, agent: str | None, usage: Usage, /) -> None: ...
+    def __call__(self, tenant_id: str, user_id: str, agent: str | None, usage: Usage, /, *, run_id: UUID) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ class SummaryService:
         clock: Callable[[], datetime],
         *,
         settings: Settings,
-        check_budget: Check,
+        budget: Budget,
         note: Note,
         batch_size: int = 10,
         max_tokens: int = 2048,
@@ -101,7 +108,7 @@ class SummaryService:
         self._lock = lock
         self._clock = clock
         self._settings = settings
-        self._check_budget = check_budget
+        self._budget = budget
         self._note = note
         self._batch_size = batch_size
         self._parameters = {"max_tokens": max_tokens}
@@ -240,9 +247,10 @@ class SummaryService:
                     return kept, True
             config: RunnableConfig = {}
             meter: UsageMeter | None = None
+            work_id = new_id()
             if principal is not None and not isinstance(model, ExtractiveChatModel):
-                await self._check_budget(principal)
                 meter = self._models.meter(alias)
+                await self._budget.hold(principal, work_id)
                 config = {"callbacks": [meter]}
             try:
                 summary = await self._summarizer.summarize(
@@ -250,7 +258,8 @@ class SummaryService:
                 )
             finally:
                 if principal is not None and meter is not None:
-                    self._note(principal.tenant_id, principal.user_id, AGENT, meter.usage)
+                    self._note(principal.tenant_id, principal.user_id, AGENT, meter.usage, run_id=work_id)
+                    self._budget.release(work_id, meter.usage)
             if summary.fallback:
                 logger.warning("a model's summary could not be used (model {alias})", alias=alias)
             else:

@@ -14,7 +14,7 @@ from backend.service.batch_writer import BatchWriter
 from backend.util.id_generator import new_id
 
 Counted = Callable[[UsageRecord], None]
-"""Told of what was recorded, once it is."""
+"""Told of what was recorded, once it is; also of what could not be: it was used all the same."""
 
 
 class UsageRecorder:
@@ -27,7 +27,7 @@ class UsageRecorder:
         self._database = database
         self._clock = clock
         self._counted = counted
-        self._writer: BatchWriter[UsageRecord] = BatchWriter("usage records", self._write)
+        self._writer: BatchWriter[UsageRecord] = BatchWriter("usage records", self._write, lost=self._tell)
 
     async def open(self) -> None:
         await self._writer.open()
@@ -58,6 +58,9 @@ class UsageRecorder:
                 UsageRepository(connection, tenant_id).add_many(own)
 
         await self._database.write(work, durable=False)
+        self._tell(written)
+
+    def _tell(self, records: Sequence[UsageRecord]) -> None:
         if self._counted is not None:
-            for record in written:
+            for record in records:
                 self._counted(record)

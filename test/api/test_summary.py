@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -120,11 +121,14 @@ async def desk(file: SqliteDatabase) -> AsyncIterator[Desk]:
         async def chosen(tenant_id: str) -> dict[str, Any]:
             return settings
 
-        async def check(principal: Principal) -> None:
-            if principal.tenant_id in broke:
-                raise BudgetExceeded("The day's budget is used up.", 60)
+        class Budget:
+            async def hold(self, principal: Principal, run_id: UUID) -> None:
+                if principal.tenant_id in broke:
+                    raise BudgetExceeded("The day's budget is used up.", 60)
 
-        def note(tenant_id: str, user_id: str, agent: str | None, usage: Usage) -> None:
+            def release(self, run_id: UUID, usage: Usage) -> None: ...
+
+        def note(tenant_id: str, user_id: str, agent: str | None, usage: Usage, *, run_id: UUID) -> None:
             used.append((tenant_id, user_id, agent, usage))
 
         clock = FakeClock()
@@ -134,7 +138,7 @@ async def desk(file: SqliteDatabase) -> AsyncIterator[Desk]:
             MemoryLock(),
             clock,
             settings=chosen,
-            check_budget=check,
+            budget=Budget(),
             note=note,
             batch_size=2,
         )

@@ -34,6 +34,8 @@ class Orchestrator:
 
     SCOPE: ClassVar[str | None] = None
     """What its caller must be allowed beside talking to agents (`dto/principal.py SCOPES`)."""
+    ANSWERS_ASK_NO_MODEL: ClassVar[bool] = False
+    """Whether no model is asked behind its interrupts: their answers are let in when the day's budget is used up."""
 
     takes_nodes: ClassVar[bool] = True
     """Whether nodes can be added to the agent; one without nodes of its own says False and overrides `build`."""

@@ -87,7 +87,13 @@ class GraphRegistry:
         if name in self._loaded:
             return self._loaded[name]
         orchestrator = self._orchestrator(name)
-        return AgentInfo(name, orchestrator.TITLE, orchestrator.DESCRIPTION, scope=orchestrator.SCOPE)
+        return AgentInfo(
+            name,
+            orchestrator.TITLE,
+            orchestrator.DESCRIPTION,
+            scope=orchestrator.SCOPE,
+            answers_ask_no_model=orchestrator.ANSWERS_ASK_NO_MODEL,
+        )
 
     def static(self, name: str) -> Graph | None:
         """Return the graph of an agent; None when it is made for each use.

@@ -137,6 +137,17 @@ class RunExecutor:
             if graph is not None:
                 check_messages(request.input["messages"], graph)
 
+    def asks_no_model(self, request: RunRequest) -> bool:
+        """Return whether it is an answer to an interrupt, and nothing else, of an agent that then asks none."""
+        return (
+            request.has_resume
+            and request.input is None
+            and request.update is None
+            and request.goto is None
+            and request.checkpoint is None
+            and self._graphs.describe(request.agent).answers_ask_no_model
+        )
+
     def attempt(
         self, run: Run, channel: Channel, saver: BaseCheckpointSaver[str] | None, *, streamed: bool = True
     ) -> "Attempt":
@@ -336,7 +347,7 @@ class Attempt:
         }
         if encoder.streamed:
             config["callbacks"] = [MessageHandler(encoder.message, self._meter, subgraphs=encoder.subgraphs)]
-        elif self._saver is not None or request.dialect == "chat":  # else nobody asks what the run used
+        else:
             config["callbacks"] = [self._meter]
         if request.recursion_limit is not None:
             config["recursion_limit"] = request.recursion_limit

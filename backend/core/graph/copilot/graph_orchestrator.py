@@ -18,5 +18,6 @@ class GraphOrchestrator(Orchestrator):
         " waits until the draft is accepted, edited or rejected, and writes a private note when asked to."
     )
     SCOPE: ClassVar = "tickets:write"
+    ANSWERS_ASK_NO_MODEL: ClassVar = True
     STATE: ClassVar = GraphState
     NODES: ClassVar = node
