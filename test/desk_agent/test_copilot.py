@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +310,111 @@ async def test_an_english_ticket_is_answered_from_the_english_article_of_a_korea
     listed = (await house.http.get("/api/v1/articles", params={"limit": 100})).json()["items"]
     shown = {one["article_id"]: (one["language"], one["translation_of"]) for one in listed}
     assert (shown["7"], shown["7:en"]) == (("ko", None), ("en", "7"))
+
+
+async def test_a_used_up_budget_refuses_drafts_and_lets_people_decide_on_those_there_are(tmp_path: Path) -> None:
+    """No model is asked behind the interrupt; what asks one again is no decision."""
+    async with open_house(tmp_path, daily_tokens=1) as house:
+        await house.fill()
+        house.container.budget()._answer_tokens = 0  # so that three drafts may be begun before one is counted
+        first, second, third = await asyncio.gather(house.draft(), house.draft(), house.draft())
+        assert (await house.http.get("/api/v1/usage/me")).json()["budget"]["remaining_tokens"] == 0
+        assert (await house.http.post("/api/v1/tickets/42/drafts", json={})).status_code == 429
+
+        ended = await house.decide(first["run_id"], action="accept", write_note=True)
+        assert "was accepted" in ended["answer"]
+        assert len(house.source.notes) == 1
+
+        wait = f"/threads/{second['thread_id']}/runs/wait"
+        resume = {"resume": {"action": "reject"}}
+        for more in (
+            {"command": {**resume, "goto": "draft"}},
+            {"command": {**resume, "update": {"instruction": "shorter"}}},
+            {"command": resume, "input": {"ticket_id": "42"}},
+            {"command": resume, "checkpoint": (await house.state(second["thread_id"]))["checkpoint"]},
+            {"input": {"ticket_id": "42"}},
+        ):
+            refused = await house.http.post(wait, json={"assistant_id": "copilot", **more})
+            assert refused.status_code in {422, 429}, (more, refused.text)
+        answered = await house.http.post(wait, json={"assistant_id": "copilot", "command": resume})
+        assert answered.json()["decision"]["action"] == "reject", answered.text
+        again = await house.http.post(wait, json={"assistant_id": "copilot", "command": resume})
+        assert again.status_code == 429, "nothing waits any more"
+
+        async with socketio.AsyncSimpleClient() as client:
+            await client.connect(house.url, auth={"token": ALICE}, transports=["websocket"])
+            resumed = await client.call("resume", {"run_id": third["run_id"], "answer": "accept"}, timeout=60)
+            assert resumed["ok"], resumed
+            refused = await client.call("chat", {"agent": "copilot", "input": {"ticket_id": "42"}}, timeout=60)
+            assert refused["problem"]["type"] == "/problems/budget-exceeded"
+
+        async def kept() -> bool:
+            return bool((await house.http.get("/api/v1/feedback")).json()["total"] == 3)
+
+        await until(kept)
+
+
+async def test_of_many_decisions_in_one_moment_by_all_doors_one_is_taken(house: House) -> None:
+    """One note, one piece of feedback, whichever door was first."""
+    run = await house.draft()
+    decision = {"action": "accept", "write_note": True}
+    by_draft = [house.http.post(f"/api/v1/drafts/{run['run_id']}/decision", json=decision) for _ in range(3)]
+    by_run = [house.http.post(f"/api/v1/runs/{run['run_id']}/resume", json={"answer": decision}) for _ in range(3)]
+    by_command = [
+        house.http.post(
+            f"/threads/{run['thread_id']}/runs/wait",
+            json={"assistant_id": "copilot", "command": {"resume": decision}, "multitask_strategy": strategy},
+        )
+        for strategy in ("reject", "enqueue", "interrupt")
+    ]
+    answers = await asyncio.gather(*by_draft, *by_run, *by_command)
+    assert {answer.status_code for answer in answers} == {200, 409}, [answer.text for answer in answers]
+
+    async def rests() -> bool:
+        return bool((await house.http.get(f"/api/v1/threads/{run['thread_id']}")).json()["status"] == "idle")
+
+    await until(rests)
+    assert len(house.source.notes) == 1
+    assert (await house.http.get("/api/v1/feedback")).json()["by_kind"] == {"accept": 1, "edit": 0, "reject": 0}
+
+
+async def test_a_draft_on_a_thread_that_a_person_has_is_decided_at_no_door(house: House) -> None:
+    run = await house.draft()
+    thread = run["thread_id"]
+    assert (await house.http.post(f"/api/v1/threads/{thread}/claim")).status_code == 200
+    command = {"assistant_id": "copilot", "command": {"resume": "accept"}}
+    soon = f"{datetime.now(UTC) + timedelta(days=1):%M %H %d %m} *"
+    cron = await house.http.post(f"/threads/{thread}/runs/crons", json={"schedule": soon, **command})
+    doors: list[tuple[str, dict[str, Any]]] = [
+        (f"/api/v1/drafts/{run['run_id']}/decision", {"action": "accept"}),
+        (f"/api/v1/runs/{run['run_id']}/resume", {"answer": "accept"}),
+        (f"/threads/{thread}/runs", command),
+        (f"/threads/{thread}/runs/wait", {**command, "multitask_strategy": "interrupt"}),
+        (f"/threads/{thread}/runs/stream", {**command, "multitask_strategy": "rollback"}),
+        ("/api/v1/chat", {"agent": "copilot", "message": "#42", "thread_id": thread}),
+    ]
+    for path, body in doors:
+        refused = await house.http.post(path, json=body)
+        assert refused.status_code == 409, (path, refused.status_code, refused.text)
+    assert cron.status_code in {200, 409}, cron.text
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "message/send",
+        "params": {
+            "message": {
+                "role": "user",
+                "messageId": "m",
+                "contextId": thread,
+                "parts": [{"kind": "text", "text": "accept"}],
+            }
+        },
+    }
+    found = (await house.http.post("/assistants/search", json={"graph_id": "copilot"})).json()
+    said = await house.http.post(f"/a2a/{found[0]['assistant_id']}", json=call)
+    assert "error" in said.json(), said.text
+    assert house.source.notes == []
+    assert (await house.http.get("/api/v1/feedback")).json()["total"] == 0
+
+    assert (await house.http.delete(f"/api/v1/threads/{thread}/claim")).status_code == 204
+    assert "was accepted" in (await house.decide(run["run_id"], action="accept"))["answer"]
