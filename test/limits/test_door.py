@@ -25,7 +25,7 @@ from backend.core.rate.memory_rate import MemoryRate
 from backend.core.rate.redis_rate import RedisRate
 from backend.core.redis import RedisConnection
 from backend.core.redis_guard import RedisGuard
-from test.agent_fixture import agent_server
+from test.agent_fixture import Gate, agent_server
 from test.server import free_port
 
 TOKEN, OTHER = "token-of-the-default-tenant", "token-of-the-other-tenant"
@@ -233,3 +233,37 @@ async def test_a_server_counts_with_others_on_its_redis_and_goes_on_without_it(t
         await connection.close()
         with suppress(ValkeyServerNotStartedError):
             redis.stop()
+
+
+async def test_what_runs_holds_its_part_of_the_budget_at_every_door(tmp_path: Path) -> None:
+    """Many asked in one moment: as many begin as the budget bears if each is as long as may be, and no more."""
+    gate = Gate(tmp_path / "gate")
+    with server_with(tmp_path, DAILY_TOKENS="250", LLM_MAX_TOKENS="100", RUN_CONCURRENCY="50") as url:
+        async with client_of(url) as http:
+            run = {"assistant_id": "gate", "input": gate.input}
+            chat = {"agent": "gate", "input": gate.input}
+            doors: list[tuple[str, dict[str, Any]]] = [
+                ("/runs", run),
+                ("/runs/wait", run),
+                ("/runs/stream", run),
+                ("/api/v1/chat", chat),
+                ("/api/v1/chat", {**chat, "keep": False}),
+            ]
+            asking = [asyncio.create_task(http.post(path, json=body)) for path, body in doors * 5]
+            refused = []
+            async with asyncio.timeout(60):
+                for answered in asyncio.as_completed(asking):
+                    answer = await answered
+                    if answer.status_code == 429:
+                        refused.append(answer)
+                    if len(refused) == len(asking) - 3:
+                        break
+            assert {answer.headers["retry-after"] for answer in refused} == {"5"}
+            assert "ask again" in refused[0].text
+            state = (await http.get("/api/v1/usage/me")).json()["budget"]
+            assert state["remaining_tokens"] == 250, "what is held is not used"
+            gate.open()
+            ended = [answer.status_code for answer in await asyncio.gather(*asking)]
+            assert sorted(ended) == [200] * 3 + [429] * 22
+            again = await http.post("/runs/wait", json=run)
+            assert again.status_code == 200, again.text
