@@ -16,6 +16,7 @@ from backend.database.base import Database
 from backend.dto.principal import Principal
 from backend.dto.thread import Thread, ThreadQuery, ThreadState, ThreadStatus, TtlRule, TtlStrategy
 from backend.repository.checkpoint import Checkpointer
+from backend.repository.run import RunRepository
 from backend.repository.thread import AllThreads, ThreadRepository
 from backend.repository.thread_search import ThreadSearch
 from backend.repository.ticket_thread import TicketThreadRepository
@@ -26,6 +27,8 @@ SCAN = 100_000
 """Most threads whose values a search looks at."""
 SCAN_PAGE = 1000
 """Threads whose values are looked at before others have their turn."""
+PAUSE = timedelta(minutes=1)
+"""After which a thread is looked at again whose claim has just run out."""
 SWEEP = 20
 """Threads whose time is over that one transaction deals with."""
 PRUNE = 50
@@ -325,7 +328,8 @@ class ThreadService:
         def work(connection: Connection) -> None:
             threads = ThreadRepository(connection, principal.tenant_id, principal.hidden)
             # What a run that began just now still wants to write is refused: its row goes with the thread.
-            if threads.get(thread_id, lock=True, only=only).status == "busy" and not stop:
+            busy = threads.get(thread_id, lock=True, only=only).status == "busy"
+            if not stop and (busy or RunRepository(connection, principal.tenant_id).waits(thread_id)):
                 raise ThreadBusy(thread_id)
             saver.delete_in(connection, [thread_id])
             threads.delete(thread_id)
@@ -335,13 +339,17 @@ class ThreadService:
     async def _stop(self, principal: Principal, thread_ids: Sequence[UUID], only: Filters) -> None:
         if self._stop_runs is None:
             return
-        query = ThreadQuery(ids=tuple(thread_ids), status="busy")
-        busy = await self._database.read(
-            lambda connection: ThreadSearch(connection, principal.tenant_id, principal.hidden).ids(
-                query, limit=len(thread_ids), only=only
-            )
-        )
-        for thread_id in busy:
+        query = ThreadQuery(ids=tuple(thread_ids))
+
+        def work(connection: Connection) -> list[UUID]:
+            search = ThreadSearch(connection, principal.tenant_id, principal.hidden)
+            found = search.ids(query, limit=len(thread_ids), only=only)
+            busy = set(search.ids(replace(query, status="busy"), limit=len(thread_ids), only=only))
+            runs = RunRepository(connection, principal.tenant_id)
+            # One that a person has is not busy, and its runs wait all the same: somebody may wait for their end.
+            return [thread_id for thread_id in found if thread_id in busy or runs.waits(thread_id)]
+
+        for thread_id in await self._database.read(work):
             await self._stop_runs(principal, thread_id)
 
     async def sweep_all(self) -> None:
@@ -352,7 +360,8 @@ class ThreadService:
     async def sweep(self, limit: int = SWEEP) -> int:
         """Deal with threads whose time is over, of every tenant; return how many were looked at.
 
-        Fewer than `limit` means that no more are due. One with an active run is left for another time.
+        Fewer than `limit` means that no more are due. One with an active run is left for another time, and so is one
+        that a person has.
         """
 
         def work(connection: Connection) -> int:
@@ -367,6 +376,8 @@ class ThreadService:
                     everything.put_off(thread, thread.ttl.expires_at)
                 elif thread.status == "busy":
                     everything.put_off(thread, later)
+                elif thread.claim is not None:  # what waits on it goes on when it is given back
+                    everything.put_off(thread, max(thread.claim.until, now + PAUSE))
                 elif thread.ttl.strategy == "delete":
                     saver.delete_in(connection, [thread.thread_id])
                     ThreadRepository(connection, thread.tenant_id).delete(thread.thread_id)

@@ -10,7 +10,10 @@ import pytest
 from backend.core.error import RunEnded, ThreadBusy, ThreadClaimed, ThreadNotFound
 from backend.database.base import Database
 from backend.dto.principal import Principal
+from backend.dto.run import Run
+from backend.dto.thread import TtlRule
 from backend.service.hand_over import CLAIM
+from backend.service.thread import ThreadService
 from test.engine_fixture import ALICE, MALLORY, Agents, Engine, FakeClock, Gate, graph_of, request
 
 BOB = Principal("default", "bob", scopes=frozenset({"chat"}))
@@ -221,3 +224,48 @@ async def test_who_listens_to_the_thread_is_told(engine: Engine) -> None:
     assert [name for name, _ in heard] == [CLAIM, CLAIM]
     assert heard[0][1]["claim"]["user_id"] == "bob"
     assert heard[1][1]["claim"] is None
+
+
+async def claimed_with_a_waiting_run(engine: Engine, gate: Gate) -> Run:
+    """Return a run that waits on a thread which Bob has."""
+    running = await engine.ask("gated", "one")
+    await entered(gate)
+    waiting = await engine.ask("echo", "two", running.thread_id)
+    await engine.hand_over.claim(BOB, running.thread_id, 900)
+    await engine.end(running)
+    await engine.rests(running.thread_id)
+    return waiting
+
+
+async def test_a_thread_that_a_person_has_does_not_expire(engine: Engine, gate: Gate, clock: FakeClock) -> None:
+    waiting = await claimed_with_a_waiting_run(engine, gate)
+    await engine.threads.change(ALICE, waiting.thread_id, ttl=TtlRule("delete", 1))
+    clock.advance(600)
+    await engine.threads.sweep()
+    assert (await engine.hand_over.find(ALICE, waiting.thread_id)) is not None
+    clock.advance(301)
+    await engine.threads.sweep()  # before anybody saw that the claim has run out
+    await engine.hand_over.sweep()
+    assert (await engine.end(waiting)).status == "success"
+    clock.advance(120)
+    await engine.threads.sweep()
+    with pytest.raises(ThreadNotFound):
+        await engine.threads.get(ALICE, waiting.thread_id)
+
+
+@pytest.mark.parametrize("how", ["delete", "prune"])
+async def test_who_waits_for_a_run_hears_that_its_thread_went_while_a_person_had_it(
+    engine: Engine, gate: Gate, clock: FakeClock, how: str
+) -> None:
+    waiting = await claimed_with_a_waiting_run(engine, gate)
+    threads = ThreadService(engine.database, engine.checkpointer, clock, stop_runs=engine.runs.stop_all)
+    watching = asyncio.create_task(engine.events(waiting))
+    with pytest.raises(ThreadBusy):
+        await threads.delete(ALICE, waiting.thread_id)
+    if how == "delete":
+        await threads.delete(ALICE, waiting.thread_id, stop=True)
+    else:
+        assert await threads.prune(ALICE, [waiting.thread_id], "delete") == 1
+    assert (await watching)[-1].name == "done"
+    with pytest.raises(ThreadNotFound):
+        await engine.hand_over.claim(BOB, waiting.thread_id, 900)
