@@ -397,10 +397,11 @@ class RunWorker:
         saver = RunCheckpointer(self._checkpointer, run, fresh=fresh)
         try:
             try:
-                if waited and self._budget is not None:
+                if waited and (budget := self._budget) is not None:
                     begun = run.attempt > 1  # by a server that died: it is finished
                     refuse = not begun and not self._executor.asks_no_model(run.request)
-                    await self._budget.hold(Principal(run.tenant_id, run.user_id), run.run_id, refuse=refuse)
+                    who = Principal(run.tenant_id, run.user_id)
+                    await self._insist(lambda: budget.hold(who, run.run_id, refuse=refuse))
             except BudgetExceeded as error:
                 return await self._finish(run, channel, saver, failure(run, error))
             try:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection
 
-from backend.core.error import BudgetExceeded, IdempotencyConflict, ThreadBusy
+from backend.core.error import BudgetExceeded, IdempotencyConflict, ThreadBusy, Unavailable
 from backend.database.base import Database, Work
 from backend.dto.principal import Principal
 from backend.dto.run import Run
@@ -246,6 +246,31 @@ async def test_runs_that_wait_are_refused_when_their_turn_comes(
     for run in ended[1:]:
         assert await usage_of(engine, run.run_id) is None
     assert await refused(budget, MALLORY) is None
+
+
+async def test_a_run_whose_turn_comes_while_the_ledger_cannot_be_read_waits_for_it(
+    engine: Engine, clock: FakeClock, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget, _ = budgeted(engine, clock, 100)
+    monkeypatch.setattr("backend.service.run_worker.RETRY_SECONDS", (0, 0))
+    asked = 0
+    hold = budget.hold
+
+    async def unreadable_once(*arguments: Any, **options: Any) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise Unavailable("The database does not answer.")
+        await hold(*arguments, **options)
+
+    gate = Gate()
+    agents.graphs["gated"] = graph_of(gate.node, echo)
+    first = await engine.ask("gated", "one")
+    queued = await engine.ask("gated", "two", first.thread_id)
+    monkeypatch.setattr(budget, "hold", unreadable_once)
+    gate.open.set()
+    assert (await engine.end(queued)).status == "success"
+    assert asked == 2
 
 
 async def test_what_was_made_before_the_budget_was_used_up_is_found_by_its_key(
