@@ -4,6 +4,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, delete, insert, literal, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.core.error import TicketNotFound
 from backend.database.model import RunRow, ThreadRow, TicketRow, TicketThreadRow, WebhookDeliveryRow, table_of
@@ -30,13 +31,13 @@ class TicketThreadRepository(Scoped):
         live = select(c.id).where(c.tenant_id == self._tenant_id, c.id == ticket, c.deleted.is_(False))
         if self._connection.scalar(live.with_for_update(read=True)) is None:
             raise TicketNotFound(ticket)
-        tied = (_ties.c.tenant_id == self._tenant_id, _ties.c.thread_id == thread_id, _ties.c.ticket == ticket)
         row = select(_threads.c.tenant_id, _threads.c.thread_id, literal(ticket, _ties.c.ticket.type)).where(
-            _threads.c.tenant_id == self._tenant_id,
-            _threads.c.thread_id == thread_id,
-            ~select(_ties.c.ticket).where(*tied).exists(),
+            _threads.c.tenant_id == self._tenant_id, _threads.c.thread_id == thread_id
         )
-        self._connection.execute(insert(_ties).from_select(["tenant_id", "thread_id", "ticket"], row))
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(_ties).from_select(["tenant_id", "thread_id", "ticket"], row)
+        # Nodes that run side by side may read the same ticket, and both be the first.
+        self._connection.execute(statement.on_conflict_do_nothing())
 
     def copy(self, source: UUID, target: UUID) -> None:
         """Tie to a thread what is tied to the one that it is a copy of."""
