@@ -17,6 +17,12 @@ from backend.util.storable import storable_json
 
 _summaries = table_of(SummaryRow)
 _tickets = table_of(TicketRow)
+_live = (
+    (_tickets.c.tenant_id == _summaries.c.tenant_id)
+    & (_tickets.c.id == _summaries.c.ticket)
+    & _tickets.c.deleted.is_(False)
+)
+_of_gone = _summaries.c.ticket.is_not(None) & ~exists().where(_live)
 
 
 class SummaryRepository(Scoped):
@@ -42,10 +48,7 @@ class SummaryRepository(Scoped):
 
     def remove_of_gone(self) -> None:
         """Remove those of tickets that are gone, or deleted at their platform."""
-        of_it = (_tickets.c.tenant_id == self._tenant_id) & (_tickets.c.id == _summaries.c.ticket)
-        live = of_it & _tickets.c.deleted.is_(False)
-        mine = (_summaries.c.tenant_id == self._tenant_id) & _summaries.c.ticket.is_not(None)
-        self._connection.execute(delete(_summaries).where(mine, ~exists().where(live)))
+        self._connection.execute(delete(_summaries).where(_summaries.c.tenant_id == self._tenant_id, _of_gone))
 
     def purge(self, before: datetime | None = None) -> None:
         """Remove all of them, or those that were made before a moment: the tenant's data is to go."""
@@ -55,7 +58,11 @@ class SummaryRepository(Scoped):
 
 
 class AllSummaries(AcrossTenants):
-    """Across tenants: for the sweeper alone, which removes what is old."""
+    """Across tenants: for the sweeper alone, which removes what is old or of tickets that are gone."""
+
+    def tenants_of_gone(self) -> list[str]:
+        """Return the tenants that have summaries of tickets that are gone, or deleted at their platform."""
+        return list(self._connection.scalars(select(_summaries.c.tenant_id).where(_of_gone).distinct()))
 
     def remove_older(self, before: datetime, limit: int) -> int:
         """Remove at most `limit` summaries that were made before a moment; return how many."""

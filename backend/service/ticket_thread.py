@@ -14,7 +14,7 @@ from loguru import logger
 
 from backend.database.base import Database
 from backend.dto.principal import Principal
-from backend.repository.summary import SummaryRepository
+from backend.repository.summary import AllSummaries, SummaryRepository
 from backend.repository.ticket_thread import AllTicketThreads, TicketThreadRepository
 from backend.service.audit import SERVER
 
@@ -56,6 +56,8 @@ class TicketThreadService:
         return removed
 
     async def sweep(self) -> None:
-        """Remove what a server that died did not come to."""
-        for tenant_id in await self._database.read(lambda c: AllTicketThreads(c).tenants()):
+        """Remove what a server that died did not come to, and a summary that was made while its ticket went."""
+        of_threads = await self._database.read(lambda c: AllTicketThreads(c).tenants())
+        of_summaries = await self._database.read(lambda c: AllSummaries(c).tenants_of_gone())
+        for tenant_id in sorted({*of_threads, *of_summaries}):
             await self.forget(tenant_id)

@@ -170,6 +170,15 @@ async def test_what_a_dead_server_left_is_swept(house: House) -> None:
     assert await _there(house, threads) == [404] * 5
 
 
+async def test_a_summary_that_was_made_while_its_ticket_went_is_swept(house: House) -> None:
+    await _put(house)
+    assert (await house.http.get("/api/v1/tickets/77/summary")).status_code == 200
+    await house.container.database().write(lambda c: TicketRepository(c, "default").purge("freshdesk", limit=100))
+    assert await _tables_with(house, MARKER) & {"summaries"} == {"summaries"}
+    await house.container.ticket_thread_service().sweep()
+    assert "summaries" not in await _tables_with(house, MARKER)
+
+
 async def test_what_was_still_to_be_told_of_a_run_goes_too(house: House) -> None:
     await _put(house)
     draft = await house.draft("77")
