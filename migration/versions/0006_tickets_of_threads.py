@@ -58,21 +58,24 @@ def _tie() -> None:
         sa.column("thread_id", sa.Uuid),
         sa.column("ticket", sa.Uuid),
     )
-    of_desk = sa.select(threads).where(threads.c.agent.in_(("copilot", "summary")))
+    # The id alone: a state has whole tickets and drafts in it, and those of all threads do not fit into the memory.
+    named = threads.c["values"][("ticket", "id")].as_string()
+    of_desk = sa.select(threads.c.tenant_id, threads.c.thread_id, named.label("named")).where(
+        threads.c.agent.in_(("copilot", "summary")), named.is_not(None)
+    )
     rows = [
         {"tenant_id": row.tenant_id, "thread_id": row.thread_id, "ticket": ticket}
         for row in connection.execute(of_desk)
-        if (ticket := _named(row.values)) is not None
+        if (ticket := _id(row.named)) is not None
     ]
     if rows:
         connection.execute(ties.insert(), rows)
 
 
-def _named(values: Any) -> UUID | None:
+def _id(named: Any) -> UUID | None:
     """Return the ticket that a state names; anybody may have written the state."""
-    ticket = values.get("ticket") if isinstance(values, dict) else None
     try:
-        return UUID(ticket["id"]) if isinstance(ticket, dict) and isinstance(ticket.get("id"), str) else None
+        return UUID(named) if isinstance(named, str) else None
     except ValueError:
         return None
 
