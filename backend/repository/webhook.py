@@ -82,6 +82,13 @@ class DueDeliveries(AcrossTenants):
         statement = update(_deliveries).where(_one, _deliveries.c.attempts == delivery.attempts).values(due_at=due_at)
         self._connection.execute(statement, {"delivery": delivery.delivery_id})
 
+    def give_back(self, delivery: Delivery, now: datetime) -> None:
+        """Let it be tried at once, as if it had not been claimed: a try that was broken off here is none."""
+        attempts = _deliveries.c.attempts
+        statement = update(_deliveries).where(_one, attempts == delivery.attempts)
+        values = {"due_at": now, "attempts": attempts - 1}
+        self._connection.execute(statement.values(values), {"delivery": delivery.delivery_id})
+
     def delete(self, delivery: Delivery) -> None:
         """It was heard, or given up."""
         self._connection.execute(delete(_deliveries).where(_one), {"delivery": delivery.delivery_id})

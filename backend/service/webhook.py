@@ -221,7 +221,7 @@ class WebhookService:
 
         def work(connection: Connection) -> None:
             for delivery in left:
-                DueDeliveries(connection).postpone(delivery, now)
+                DueDeliveries(connection).give_back(delivery, now)
 
         with suppress(DomainError):  # then it is sent when its claim runs out
             await self._database.write(work)

@@ -209,11 +209,15 @@ async def test_what_a_stopped_server_was_sending_is_sent_at_once_by_the_next_one
     async def arrived() -> bool:
         return receiver.waiting == AT_ONCE_OF_ONE_TENANT
 
+    def tries(connection: Connection) -> set[int]:
+        return set(connection.scalars(select(WebhookDeliveryRow.attempts)))
+
     async with hooks.service() as stopping:
         for _ in range(AT_ONCE_OF_ONE_TENANT):
             await hooks.queue(stopping, receiver.url)
         await until(arrived)
     assert await hooks.left() == AT_ONCE_OF_ONE_TENANT
+    assert await hooks.database.read(of_everyone(tries)) == {0}  # a server that is stopped uses none of them up
     receiver.hold = None
     async with hooks.service():
         await until(hooks.is_empty)
