@@ -109,7 +109,13 @@ class ArticleRepository(Scoped):
         if missing := made.keys() - outcome.keys():
             outcome |= {each: Put(old[0], "unchanged") for each, old in self._known(platform, missing).items()}
         self._objects().put(platform, "article", [_object_data(one) for one in news], now)
-        self._close_translations(platform, {one.article_id: one for one in news if one.translation_of is None}, now)
+        # Of a new article there are none yet; and without an index, each look for them reads all articles.
+        changed = {
+            one.article_id: one
+            for one in news
+            if one.translation_of is None and outcome[one.article_id].outcome == "changed"
+        }
+        self._close_translations(platform, changed, now)
         return outcome
 
     def get(self, article: UUID, *, audience: Audience = "agent") -> Article:
