@@ -25,7 +25,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.core.error import AssistantNotFound
 from backend.database.model import AssistantRow, AssistantVersionRow, table_of
@@ -40,6 +39,7 @@ from backend.dto.assistant import (
 )
 from backend.repository.containment import contained, passing
 from backend.repository.scope import Bound
+from backend.repository.upsert import insert_into
 from backend.util.containment import Filters
 
 _assistants = table_of(AssistantRow)
@@ -229,8 +229,7 @@ class AssistantRepository(Bound):
         )
 
     def _insert_or_leave(self, table: Table) -> Any:
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        return dialect.insert(table).on_conflict_do_nothing()
+        return insert_into(self._connection, table).on_conflict_do_nothing()
 
 
 def _content(item: Assistant) -> dict[str, Any]:

@@ -6,13 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, case, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.core.error import AttachmentNotFound
 from backend.database.model import AttachmentRow, TicketRow, table_of
 from backend.dto.ticket import Attachment, AttachmentData, AttachmentStatus, ObjectType
 from backend.repository.scope import AcrossTenants, Scoped
-from backend.repository.upsert import fitting
+from backend.repository.upsert import fitting, insert_into
 from backend.util.id_generator import new_id
 from backend.util.storable import storable_text
 
@@ -71,8 +70,7 @@ class AttachmentRepository(Scoped):
         return waiting
 
     def _upsert(self, rows: list[dict[str, Any]]) -> int:
-        insert = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(_attachments).values(rows)
+        statement = insert_into(self._connection, _attachments).values(rows)
         new = statement.excluded
         # The size of what is stored is that of its bytes; a platform that tells another one has another file.
         stands = and_(_at.status.in_(("stored", "skipped")), or_(_at.size == new.size, new.size == 0))

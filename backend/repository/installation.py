@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, exists, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from backend.core.error import AlreadyThere
 from backend.database.model import InstallationRow, PlatformEventRow, SyncCursorRow, table_of
 from backend.dto.tenant import Installation
 from backend.repository.scope import AcrossTenants, Scoped
+from backend.repository.upsert import insert_into
 
 _installations = table_of(InstallationRow)
 _events = table_of(PlatformEventRow)
@@ -51,7 +51,6 @@ class InstallationRepository(Scoped):
 
     def insert(self, platform: str, domain: str, account: Mapping[str, Any], sealed: Sealed, now: datetime) -> bool:
         """Add an installation; return whether the platform and the domain were free."""
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
         values = {
             "tenant_id": self._tenant_id,
             "platform": platform,
@@ -62,7 +61,7 @@ class InstallationRepository(Scoped):
             "installed_at": now,
             "updated_at": now,
         }
-        statement = dialect.insert(_installations).values(values).on_conflict_do_nothing()
+        statement = insert_into(self._connection, _installations).values(values).on_conflict_do_nothing()
         return self._connection.execute(statement).rowcount == 1
 
     def replace(self, platform: str, domain: str, account: Mapping[str, Any], sealed: Sealed, now: datetime) -> None:
@@ -117,9 +116,9 @@ class PlatformEventRepository(Scoped):
         return bool(self._connection.scalar(query))
 
     def add(self, platform: str, event_key: str, now: datetime) -> None:
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
         values = {"tenant_id": self._tenant_id, "platform": platform, "event_key": event_key, "created_at": now}
-        self._connection.execute(dialect.insert(_events).values(values).on_conflict_do_nothing())
+        statement = insert_into(self._connection, _events).values(values)
+        self._connection.execute(statement.on_conflict_do_nothing())
 
     def _of(self, platform: str) -> Any:
         return (_events.c.tenant_id == self._tenant_id) & (_events.c.platform == platform)

@@ -12,7 +12,6 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row, and_, case, delete, exists, func, null, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.core.error import Conflict, Fenced, JobNotFound, SyncActive
 from backend.database.model import (
@@ -27,6 +26,7 @@ from backend.database.model import (
 )
 from backend.dto.sync import SyncCounts, SyncCursor, SyncIssue, SyncJob, SyncStage, SyncStatus
 from backend.repository.scope import AcrossTenants, Scoped
+from backend.repository.upsert import insert_into
 
 _jobs = table_of(SyncJobRow)
 _issues = table_of(SyncIssueRow)
@@ -518,7 +518,7 @@ class SyncRepository(Scoped):
         self._connection.execute(delete(_seen).where(_seen.c.tenant_id == self._tenant_id, _seen.c.job_id == job_id))
 
     def _upsert(self, table: Any) -> Any:
-        return (postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert)(table)
+        return insert_into(self._connection, table)
 
 
 class AllSyncJobs(AcrossTenants):

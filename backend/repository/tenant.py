@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.core.error import TenantNotFound, VersionConflict
 from backend.database.model import TenantRow, table_of
 from backend.dto.tenant import Limits, Tenant
 from backend.repository.scope import AcrossTenants, Scoped
+from backend.repository.upsert import insert_into
 
 _tenants = table_of(TenantRow)
 
@@ -38,7 +38,7 @@ class TenantRepository(Scoped):
 
     def insert(self, tenant: Tenant) -> bool:
         """Add the row; return False, and change nothing, when there is one."""
-        made = postgresql.insert(_tenants) if self._connection.dialect.name == "postgresql" else sqlite.insert(_tenants)
+        made = insert_into(self._connection, _tenants)
         values = _changeable(tenant) | {
             "tenant_id": self._tenant_id,
             "version": 1,

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, delete, insert, literal, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.core.error import TicketNotFound
 from backend.database.model import RunRow, ThreadRow, TicketRow, TicketThreadRow, WebhookDeliveryRow, table_of
 from backend.repository.scope import AcrossTenants, Scoped
+from backend.repository.upsert import insert_into
 
 _ties, _tickets, _threads = table_of(TicketThreadRow), table_of(TicketRow), table_of(ThreadRow)
 _runs, _deliveries = table_of(RunRow), table_of(WebhookDeliveryRow)
@@ -34,8 +34,7 @@ class TicketThreadRepository(Scoped):
         row = select(_threads.c.tenant_id, _threads.c.thread_id, literal(ticket, _ties.c.ticket.type)).where(
             _threads.c.tenant_id == self._tenant_id, _threads.c.thread_id == thread_id
         )
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(_ties).from_select(["tenant_id", "thread_id", "ticket"], row)
+        statement = insert_into(self._connection, _ties).from_select(["tenant_id", "thread_id", "ticket"], row)
         # Nodes that run side by side may read the same ticket, and both be the first.
         self._connection.execute(statement.on_conflict_do_nothing())
 

@@ -28,6 +28,11 @@ class Put:
     outcome: Outcome
 
 
+def insert_into(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """Return an `INSERT` that can say what is done where a row is there already: each database has its own."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
 def upsert(
     connection: Connection,
     table: Table,
@@ -48,8 +53,7 @@ def upsert(
     Raises:
         ValueError: a column of `NEVER` or of the key was to be changed: a mistake of ours.
     """
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table)
+    statement = insert_into(connection, table)
     old, new = table.c, statement.excluded
     values: dict[str, Any] = {name: new[name] for name in change}
     if also is not None:
@@ -72,8 +76,7 @@ def upsert(
 
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any], *, key: Sequence[str]) -> bool:
     """Insert a row unless `key` is taken; return whether it was inserted."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing(index_elements=list(key))
+    statement = insert_into(connection, table).on_conflict_do_nothing(index_elements=list(key))
     return connection.execute(statement, dict(row)).rowcount == 1
 
 

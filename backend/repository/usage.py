@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, String, case, cast, func, insert, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 from backend.database.model.base import table_of
 from backend.database.model.usage import UsageRow
 from backend.dto.usage import Usage, UsageGroup, UsageRecord, UsageSum
 from backend.repository.scope import Scoped
+from backend.repository.upsert import insert_into
 
 _usage = table_of(UsageRow)
 _SUMS: dict[str, ColumnElement[Any]] = {
@@ -36,8 +37,7 @@ class UsageRepository(Scoped):
 
     def add_many(self, records: Sequence[UsageRecord]) -> None:
         """Record several of the tenant's, those that are there already left as they are."""
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        statement = dialect.insert(_usage).on_conflict_do_nothing(index_elements=["run_id"])
+        statement = insert_into(self._connection, _usage).on_conflict_do_nothing(index_elements=["run_id"])
         self._connection.execute(
             statement,
             [

@@ -5,12 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.core.error import UserNotFound
 from backend.database.model import UserRow, table_of
 from backend.dto.tenant import User, UserFilter
 from backend.repository.scope import Scoped
+from backend.repository.upsert import insert_into
 
 _users = table_of(UserRow)
 
@@ -20,7 +20,7 @@ class UserRepository(Scoped):
 
     def insert(self, user: User, password_hash: str | None) -> bool:
         """Add a user; return False, and change nothing, when somebody has the e-mail address."""
-        made = postgresql.insert(_users) if self._connection.dialect.name == "postgresql" else sqlite.insert(_users)
+        made = insert_into(self._connection, _users)
         values = {
             "tenant_id": self._tenant_id,
             "user_id": user.user_id,
