@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, compile_path
 from starlette.types import Receive, Scope, Send
 
+from backend.api.head import as_get
 from backend.api.problem import answer
 from backend.api.route import HotRoute
 from backend.core.error import DomainError
@@ -45,6 +46,8 @@ class HotPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = self._find(scope) if scope["type"] == "http" and scope["method"] == "POST" else None
         if endpoint is None:
+            if scope["type"] == "http" and scope["method"] == "HEAD":
+                scope = as_get(self._app, scope)
             await self._app(scope, receive, send)
             return
         scope["app"] = self._app
