@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from backend.dto.file import StoredFile
+from backend.util.entity_tag import has_already
 
 Open = Callable[[int, int | None], AsyncGenerator[bytes]]
 """Returns the bytes from a position up to another, or to the end."""
@@ -43,7 +44,7 @@ async def download(request: Request, file: StoredFile, name: str, read: Open) ->
     Whatever is wrong with the file is raised here, before the response has begun.
     """
     headers = _headers(file, name)
-    if file.etag in {tag.strip() for tag in request.headers.get("if-none-match", "").split(",")}:
+    if has_already(request.headers.get("if-none-match"), file.etag):
         return Response(status_code=304, headers=headers)
     part = _part(request, file)
     start, end, status = 0, file.size, 200

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from starlette.responses import Response
 
+from backend.util.entity_tag import has_already
+
 _FILE = Path(__file__).parent / "iparams.html"
 
 
@@ -21,7 +23,7 @@ class _Page:
 def install_page(known: str | None) -> Response:
     """Return the page, or that it is as the browser knows it."""
     page = _page()
-    if known == page.headers["ETag"]:
+    if has_already(known, page.headers["ETag"]):
         return Response(status_code=304, headers=page.headers)
     return Response(page.body, headers=page.headers, media_type="text/html")
 
