@@ -217,6 +217,16 @@ async def test_another_account_needs_the_data_of_the_first_to_go(office: Office,
     assert (await office.alice.post("/setup/install", json=other)).status_code == 200
 
 
+async def test_a_typing_error_in_the_query_changes_nothing(office: Office) -> None:
+    await office.alice.post("/setup/install", json=ACME)
+    for params in ({"purg": "true"}, {"tenant": "mallory"}, {"purge": "true", "tenantid": "mallory"}):
+        for method, path in (("DELETE", "/setup/freshdesk"), ("POST", "/setup/freshdesk/webhook-secret")):
+            answer = await office.alice.request(method, path, params=params)
+            assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid")
+    listed = (await office.alice.get("/setup/installations", params={"_": "1"})).json()["items"]
+    assert [one["status"] for one in listed] == ["installed"]
+
+
 @on_both
 async def test_an_uninstalled_account_may_be_another_tenants(office: Office) -> None:
     """(000-57)"""

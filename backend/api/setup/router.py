@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Header, Path, Query
+from fastapi import APIRouter, Body, Depends, Header, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.api.dependency import Caller, PlatformWebhooks, Setup
+from backend.api.query import only_known_in_changes
 from backend.api.setup.install_page import install_page
 from backend.core.error import (
     AlreadyThere,
@@ -38,13 +39,15 @@ from backend.schema.setup import (
 from backend.service.platform_webhook import MAX_BYTES
 
 router = APIRouter(prefix="/setup", tags=["setup"])
+_checked = [Depends(only_known_in_changes)]
+"""Not of the webhook, to whose address a platform may add something."""
 
 Platform = Annotated[PlatformName, Path()]
 Tenant = Annotated[TenantName | None, Query(description="For an operator: whose installation. Others have their own.")]
 _ASKED = (Unauthorized, Invalid, KeyRefused, TooMany, UpstreamFailed, UpstreamTimeout)
 
 
-@router.post("/test-freshdesk-connection", summary="Try an API key", responses=problems(*_ASKED))
+@router.post("/test-freshdesk-connection", summary="Try an API key", dependencies=_checked, responses=problems(*_ASKED))
 async def check_connection(
     wanted: Annotated[InstallRequest, Body(openapi_examples=INSTALL_EXAMPLES)], caller: Caller, setup: Setup
 ) -> ConnectionRead:
@@ -55,7 +58,12 @@ async def check_connection(
     return ConnectionRead.of(tested)
 
 
-@router.post("/install", summary="Install a platform", responses=problems(*_ASKED, AlreadyThere, Conflict))
+@router.post(
+    "/install",
+    summary="Install a platform",
+    dependencies=_checked,
+    responses=problems(*_ASKED, AlreadyThere, Conflict),
+)
 async def install(
     wanted: Annotated[InstallRequest, Body(openapi_examples=INSTALL_EXAMPLES)], caller: Caller, setup: Setup
 ) -> InstallResult:
@@ -78,7 +86,10 @@ async def page(request: Request) -> Response:
 
 
 @router.post(
-    "/{platform}/key", summary="Replace the platform's API key", responses=problems(*_ASKED, InstallationNotFound)
+    "/{platform}/key",
+    summary="Replace the platform's API key",
+    dependencies=_checked,
+    responses=problems(*_ASKED, InstallationNotFound),
 )
 async def rotate_key(
     platform: Platform, wanted: KeyRequest, caller: Caller, setup: Setup, tenant_id: Tenant = None
@@ -90,6 +101,7 @@ async def rotate_key(
 @router.post(
     "/{platform}/webhook-secret",
     summary="Make a new webhook secret",
+    dependencies=_checked,
     responses=problems(Unauthorized, InstallationNotFound),
 )
 async def rotate_webhook_secret(
@@ -103,6 +115,7 @@ async def rotate_webhook_secret(
 @router.delete(
     "/{platform}",
     summary="Uninstall a platform",
+    dependencies=_checked,
     status_code=204,
     responses=problems(Unauthorized, InstallationNotFound),
 )

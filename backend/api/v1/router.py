@@ -1,7 +1,8 @@
 """`/api/v1`: the doors of the user's own applications."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
+from backend.api.query import only_known_in_changes
 from backend.api.v1 import (
     agent,
     api_key,
@@ -28,7 +29,7 @@ from backend.api.v1 import (
     user,
 )
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known_in_changes)])
 for part in (
     agent,
     thread,
