@@ -252,10 +252,11 @@ class SyncRepository(Scoped):
         return self.get(job_id)
 
     def want(self, job_id: UUID, wanted: Wanted, now: datetime) -> SyncJob:
-        """Ask for a job's pause or end. One that waits, or is paused, has it at once; nothing happens to an ended one.
+        """Ask for a job's pause or end. One that waits, or is paused, has it at once; an ended one stays so.
 
         Raises:
             JobNotFound: no such job, or another tenant's.
+            Conflict: its pause is wanted, and it has ended or is about to.
         """
         status = "paused" if wanted == "pause" else "cancelled"
         idle = ("pending",) if wanted == "pause" else ("pending", "paused")
@@ -280,7 +281,10 @@ class SyncRepository(Scoped):
             )
         elif wanted == "cancel":
             self._forget_seen(job_id)
-        return self.get(job_id)
+        job = self.get(job_id)
+        if wanted == "pause" and (job.ended or job.wanted == "cancel"):
+            raise _ended(job)
+        return job
 
     def resume(self, job_id: UUID, now: datetime) -> SyncJob:
         """Let a job go on that is paused, is about to be, or was stopped by an error.
@@ -292,7 +296,7 @@ class SyncRepository(Scoped):
         """
         job = self.get(job_id)
         if job.status in {"success", "cancelled"} or job.wanted == "cancel":
-            raise Conflict(f"Job {job_id} has ended ({job.status}).", job_id=str(job_id), status=job.status)
+            raise _ended(job)
         if job.status == "error" and job.kind != "ticket":
             active = self._active_id(job.platform)
             if active is not None:
@@ -569,6 +573,11 @@ class AllSyncJobs(AcrossTenants):
             delete(_jobs).where(_job.status.not_in(_ACTIVE), _job.updated_at < before, later)
         )
         return done.rowcount
+
+
+def _ended(job: SyncJob) -> Conflict:
+    status = "is being cancelled" if job.wanted == "cancel" and not job.ended else f"has ended ({job.status})"
+    return Conflict(f"Job {job.job_id} {status}.", job_id=str(job.job_id), status=job.status)
 
 
 def _sync_job(row: Row[Any]) -> SyncJob:

@@ -170,10 +170,11 @@ class SyncService:
         return await self._database.read(read)
 
     async def pause(self, principal: Principal, job_id: UUID) -> SyncJob:
-        """Ask a job to rest after the page that is under way; nothing happens to one that has ended.
+        """Ask a job to rest after the page that is under way.
 
         Raises:
             JobNotFound: no such job, or another tenant's.
+            Conflict: it has ended, or is about to.
         """
         now = self._clock()
         job = await self._database.write(lambda c: SyncRepository(c, principal.tenant_id).want(job_id, "pause", now))

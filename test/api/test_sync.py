@@ -123,7 +123,10 @@ async def test_a_job_is_paused_resumed_and_cancelled(door: Door):
     assert (await door.http.post(f"{path}/resume")).status_code == 202
     ended = parse((await door.http.get(f"{path}/events")).text)[-1].data
     assert (ended["status"], ended["counts"]["changed"]) == ("success", 30)
-    assert (await door.http.post(f"{path}/resume")).status_code == 409
+    for what in ("pause", "resume"):
+        refused = await door.http.post(f"{path}/{what}")
+        assert (refused.status_code, refused.json()["status"]) == (409, 409)
+        assert "has ended (success)" in refused.json()["detail"]
     assert (await door.http.post(f"{path}/cancel")).json()["status"] == "success"
 
 

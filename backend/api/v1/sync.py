@@ -126,10 +126,10 @@ async def list_issues(
     "/jobs/{job_id}/pause",
     summary="Let a collection rest",
     status_code=202,
-    responses=problems(Unauthorized, JobNotFound),
+    responses=problems(Unauthorized, JobNotFound, Conflict),
 )
 async def pause_job(job_id: UUID, caller: Caller, syncs: Syncs) -> SyncJobRead:
-    """Ask a job to rest after the page that is under way; one that has ended is left as it is."""
+    """Ask a job to rest after the page that is under way; one that has ended cannot."""
     return SyncJobRead.of(await syncs.pause(caller, job_id))
 
 
