@@ -14,12 +14,12 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
+from backend.api.head import takes, takes_head
 from backend.core.error import DomainError
 from backend.core.problem import document, problem
 from backend.core.run.wire import dumps
-from backend.schema.problem import MEDIA_TYPE, headers, problems
+from backend.schema.problem import FORMS, MEDIA_TYPE, headers, problems
 
 __all__ = ["install", "problem", "problems"]
 
@@ -119,7 +119,8 @@ def _request_id(request: Request) -> str | None:
 
 
 def _location(parts: tuple[int | str, ...]) -> list[int | str]:
-    return [part if isinstance(part, int) else part[:100] for part in parts[:10]]
+    said = [part for part in parts if part not in FORMS]
+    return [part if isinstance(part, int) else part[:100] for part in said[:10]]
 
 
 def _message(item: Mapping[str, Any]) -> str:
@@ -129,12 +130,12 @@ def _message(item: Mapping[str, Any]) -> str:
 
 def _methods(request: Request) -> str:
     """Return all methods that the path takes: the framework names only those of the first route that has it."""
-    routes = request.app.router.routes
-    taken = (
+    app, scope = request.app, request.scope
+    taken = [
         method
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
-    )
+        if (takes_head(app, scope) if method == "HEAD" else takes(app, scope, method))
+    ]
     return ", ".join(taken)
 
 

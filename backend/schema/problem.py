@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from backend.core.error import DomainError, TooMany, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
+ONE, SEVERAL = FORMS = ("<one>", "<several>")
+"""Which of its forms a body has: Pydantic puts it into the places of errors, where no client has written it."""
 
 
 class Problem(BaseModel):

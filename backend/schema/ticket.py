@@ -38,6 +38,7 @@ from backend.dto.ticket import (
 )
 from backend.schema.agent.json_object import JsonObject
 from backend.schema.chat import Storable
+from backend.schema.problem import ONE, SEVERAL
 from backend.service.ticket import Written
 from backend.util.id_generator import new_id
 
@@ -158,12 +159,12 @@ class TicketBulk(BaseModel):
 
 def _is_bulk(name: str) -> Discriminator:
     def kind(value: Any) -> str:
-        return "several" if isinstance(value, dict) and name in value else "one"
+        return SEVERAL if isinstance(value, dict) and name in value else ONE
 
     return Discriminator(kind)
 
 
-TicketBody = Annotated[Annotated[TicketBulk, Tag("several")] | Annotated[TicketCreate, Tag("one")], _is_bulk("tickets")]
+TicketBody = Annotated[Annotated[TicketBulk, Tag(SEVERAL)] | Annotated[TicketCreate, Tag(ONE)], _is_bulk("tickets")]
 
 
 class TicketWritten(BaseModel):
@@ -255,7 +256,7 @@ class ConversationBulk(BaseModel):
 
 
 ConversationBody = Annotated[
-    Annotated[ConversationBulk, Tag("several")] | Annotated[ConversationCreate, Tag("one")], _is_bulk("conversations")
+    Annotated[ConversationBulk, Tag(SEVERAL)] | Annotated[ConversationCreate, Tag(ONE)], _is_bulk("conversations")
 ]
 
 

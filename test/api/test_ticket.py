@@ -420,3 +420,11 @@ async def test_long_descriptions_are_cut_in_lists_alone(desk: Desk) -> None:
     kept = await desk.add(description="가" * 100_000)
     assert len(kept["description"]) == 100_000
     assert len((await desk.http.get(ROOT)).json()["items"][0]["description"]) == 2000
+
+
+async def test_the_place_of_an_error_is_what_the_client_has_written(desk: Desk) -> None:
+    many = await desk.http.post(ROOT, json={"tickets": [{"title": "a", "status": "x"}]})
+    one = await desk.http.post(ROOT, json={"title": "a", "status": "x"})
+    assert {error["loc"][1] for error in many.json()["errors"]} == {"tickets"}
+    assert {error["loc"][1] for error in one.json()["errors"]} == {"status"}
+    assert "<" not in many.text + one.text
