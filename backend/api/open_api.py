@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
+from backend.api.route import is_json_of_any_type
 from backend.core.error import DomainError, Forbidden, Invalid, TooLarge, TooMany, Unauthorized
 from backend.middleware.agent_door import is_agent_path
 from backend.middleware.auth import BearerTokenAuthMiddleware, is_webhook
@@ -32,6 +33,7 @@ _FRAMEWORKS = ("HTTPValidationError", "ValidationError")
 """What FastAPI says that it answers to what is not valid; nobody gets that from us."""
 _UNSAID: dict[str, Any] = {"application/json": {"schema": {}}}
 _NOT_JSON = "The body is not JSON"
+_NO_TYPE = (415, "The body does not say that it is JSON")
 _AGENT_ERROR = {
     "type": "object",
     "properties": {"detail": {"type": "string", "description": "What went wrong, for a person."}},
@@ -106,7 +108,11 @@ def _describe(method: str, path: str, operation: dict[str, Any]) -> None:
     for status, answer in answers.items():
         if status >= "4" and answer.get("content") in (None, _UNSAID):
             answer["content"] = content
-    for status, title in _refusals(method, path, has_body="requestBody" in operation, validates=validates):
+    has_body = "requestBody" in operation
+    refusals = [*_refusals(method, path, has_body=has_body, validates=validates)]
+    if has_body and _needs_json(path, operation):
+        refusals.append(_NO_TYPE)
+    for status, title in refusals:
         known = answers.get(str(status))
         if known is None:
             answers[str(status)] = {"description": title, "content": content}
@@ -131,6 +137,11 @@ def _refusals(method: str, path: str, *, has_body: bool, validates: bool) -> Ite
         yield of(TooLarge)
     if validates:
         yield (400 if openai else Invalid.status), Invalid.title
+
+
+def _needs_json(path: str, operation: dict[str, Any]) -> bool:
+    is_json = "application/json" in operation["requestBody"]["content"]
+    return is_json and not is_agent_path(path) and not is_json_of_any_type(operation)
 
 
 def _form(path: str) -> tuple[str, str]:

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.config.setting import Settings
 from backend.container import Container
-from backend.main import create_app
+from backend.main import create_app, create_asgi
 from backend.middleware.auth import BearerTokenAuthMiddleware
 from backend.service.auth import Authenticator
 
@@ -29,11 +30,22 @@ class Operation(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     folder = tmp_path_factory.mktemp("data")
     settings = Settings(_env_file=None, data_dir=folder, extension_dir=Path("extension"))
-    made: dict[str, Any] = create_app(Container(settings=settings)).openapi()
+    return create_app(Container(settings=settings))
+
+
+@pytest.fixture(scope="module")
+def document(server: FastAPI) -> dict[str, Any]:
+    made: dict[str, Any] = server.openapi()
     return made
+
+
+@pytest.fixture(scope="module")
+def whole(server: FastAPI, document: dict[str, Any]) -> ASGIApp:
+    """The server before it is opened: what it refuses without looking into the database."""
+    return create_asgi(server)
 
 
 def operations(document: dict[str, Any]) -> Iterator[Operation]:
@@ -113,6 +125,25 @@ def test_what_the_door_and_the_frame_refuse_is_said_of_every_operation(document:
     assert "403" not in of["/api/v1/auth/me"]["get"]["responses"]
     assert "422" in of["/api/v1/threads"]["post"]["responses"]
     assert "422" not in of["/v1/chat/completions"]["post"]["responses"]  # OpenAI's clients expect 400
+
+
+async def test_a_type_that_is_not_taken_is_refused_where_that_is_said(document: dict[str, Any], whole: ASGIApp) -> None:
+    said, refused = set(), set()
+    transport = httpx.ASGITransport(whole, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for method, path, text in operations(document):
+            if "application/json" not in text.get("requestBody", {}).get("content", {}):
+                assert "415" not in text["responses"], (method, path)
+                continue
+            if "415" in text["responses"]:
+                said.add((method, path))
+            url = re.sub(r"\{platform\}", "freshdesk", path)
+            url = re.sub(r"\{[^}]*\}", "019cd000-0000-7000-8000-000000000000", url)
+            answer = await client.request(method, url, content=b"{}", headers={"content-type": "text/plain"})
+            if answer.status_code == 415:
+                refused.add((method, path))
+    assert said == refused
+    assert {("post", "/api/v1/tickets"), ("post", "/v1/chat/completions")} <= said
 
 
 async def test_an_operation_needs_what_the_door_asks_for(document: dict[str, Any]) -> None:
