@@ -75,6 +75,7 @@ class User:
 class UserChange:
     """What of a user is to be changed; None leaves it as it is."""
 
+    email: str | None = None
     name: str | None = None
     role: str | None = None
     status: UserStatus | None = None

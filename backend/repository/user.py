@@ -5,14 +5,16 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 
-from backend.core.error import UserNotFound
+from backend.core.error import AlreadyThere, UserNotFound
 from backend.database.model import UserRow, table_of
 from backend.dto.tenant import User, UserFilter
 from backend.repository.scope import Scoped
 from backend.repository.upsert import insert_into
 
 _users = table_of(UserRow)
+TAKEN = "There is a user with this e-mail address already."
 
 
 class UserRepository(Scoped):
@@ -71,11 +73,16 @@ class UserRepository(Scoped):
 
         Raises:
             UserNotFound: no such user, or another tenant's.
+            AlreadyThere: another one has the e-mail address.
         """
         if revoke:
             values["token_version"] = _users.c.token_version + 1
         statement = update(_users).where(self._one(user_id)).values(updated_at=now, **values)
-        if self._connection.execute(statement).rowcount == 0:
+        try:
+            changed = self._connection.execute(statement).rowcount
+        except IntegrityError:
+            raise AlreadyThere(TAKEN) from None
+        if changed == 0:
             raise UserNotFound(user_id)
 
     def logged_in(self, user_id: UUID, now: datetime) -> None:

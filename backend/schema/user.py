@@ -50,10 +50,11 @@ class UserCreate(BaseModel):
 
 
 class UserUpdate(BaseModel):
-    """What of a user is to be changed. Another role, status or password ends every login of the user."""
+    """What of a user is to be changed. All but another name ends every login of the user."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "viewer"}]})
 
+    email: Email | None = Field(None, description="By which the user logs in from then on.")
     name: PersonName | None = None
     role: Role | None = None
     status: UserStatus | None = None
@@ -66,7 +67,7 @@ class UserUpdate(BaseModel):
 
     def change(self) -> UserChange:
         password = None if self.password is None else self.password.get_secret_value()
-        return UserChange(name=self.name, role=self.role, status=self.status, password=password)
+        return UserChange(email=self.email, name=self.name, role=self.role, status=self.status, password=password)
 
 
 class UserRead(BaseModel):

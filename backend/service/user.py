@@ -19,7 +19,7 @@ from backend.dto.principal import OPERATE, Principal
 from backend.dto.tenant import User, UserChange, UserFilter
 from backend.repository.refresh_token import RefreshTokenRepository
 from backend.repository.tenant import TenantRepository
-from backend.repository.user import UserRepository
+from backend.repository.user import TAKEN, UserRepository
 from backend.service.api_key import ApiKeyService
 from backend.service.audit import AuditPen
 from backend.service.permission import ROLES, may_give, outranks
@@ -96,7 +96,7 @@ class UserService:
 
         def add(connection: Connection) -> User:
             if not UserRepository(connection, tenant_id).insert(user, password_hash):
-                raise AlreadyThere("There is a user with this e-mail address already.")
+                raise AlreadyThere(TAKEN)
             pen.write(connection, tenant_id, "user.created", now, user.user_id, role=role)
             return user
 
@@ -173,15 +173,17 @@ class UserService:
         return found
 
     async def update(self, principal: Principal, user_id: UUID, change: UserChange) -> User:
-        """Change a user. A new role or password and being disabled end what the user was let in with.
+        """Change a user. A new address, role or password and being disabled end what the user was let in with.
 
         Raises:
             UserNotFound: no such user, or another tenant's.
+            AlreadyThere: another one has the address.
             Forbidden: the user's role is above the caller's, or the one whose role or password is given may do more.
             Conflict: the tenant would lose its last owner.
-            Invalid: the role or the password is none.
+            Invalid: the address, the role or the password is none.
         """
         tenant_id = principal.tenant_id
+        address = None if change.email is None else clean_email(change.email)
         if change.role is not None:
             _check_role(principal, change.role)
         now = self._clock()
@@ -192,19 +194,25 @@ class UserService:
             users = UserRepository(connection, tenant_id)
             before = users.get(user_id)
             _check_rank(principal, before)
+            email = address or before.email
             after = replace(
                 before,
-                name=change.name if change.name is not None else before.name,
+                email=email,
+                name=change.name or (email if before.name == before.email else before.name),
                 role=change.role or before.role,
                 status=change.status or before.status,
             )
             if change.password is not None:
                 _check_role(principal, after.role)  # who sets it can log in with it
-                _check_password(change.password, before.email, tenant_id)
+                _check_password(change.password, after.email, tenant_id)
             if before.role == "owner" and (after.role != "owner" or after.status != "active"):
                 _keep_an_owner(users, user_id)
-            revoke = password_hash is not None or (after.role, after.status) != (before.role, before.status)
+            revoke = password_hash is not None or any(
+                getattr(after, name) != getattr(before, name) for name in ("email", "role", "status")
+            )
             values = {"name": after.name, "role": after.role, "status": after.status}
+            if after.email != before.email:
+                values["email"] = after.email
             if password_hash is not None:
                 values["password_hash"] = password_hash
             users.change(user_id, now, revoke=revoke, **values)
@@ -213,7 +221,9 @@ class UserService:
                 RefreshTokenRepository(connection, tenant_id).revoke_user(user_id, now)
                 scopes = ROLES[after.role] if after.status == "active" else frozenset()
                 ended = self._api_keys.narrow(connection, tenant_id, str(user_id), scopes, now, pen)
-            changed = [name for name in ("name", "role", "status") if getattr(after, name) != getattr(before, name)]
+            changed = [
+                name for name in ("email", "name", "role", "status") if getattr(after, name) != getattr(before, name)
+            ]
             changed += ["password"] if password_hash is not None else []
             detail = {name: getattr(after, name) for name in changed if name in {"role", "status"}}
             pen.write(connection, tenant_id, "user.updated", now, user_id, changed=changed, **detail)

@@ -117,9 +117,10 @@ async def test_an_admin_neither_becomes_owner_nor_touches_one(home: House) -> No
         await home.ask("PATCH", above, token, json={"password": "now it is mine"}),
         await home.ask("PATCH", above, token, json={"status": "disabled"}),
         await home.ask("PATCH", above, token, json={"name": "x"}),
+        await home.ask("PATCH", above, token, json={"email": "mine@acme.example"}),
         await home.ask("DELETE", above, token),
     ]
-    assert [answer.status_code for answer in refused] == [403] * 6
+    assert [answer.status_code for answer in refused] == [403] * 7
     assert (await home.ask("GET", above, token)).json()["role"] == "owner"
 
 
@@ -189,6 +190,35 @@ async def test_a_new_name_ends_no_login(home: House) -> None:
     login = await home.login_of("agent")
     await home.ask("PATCH", f"{ROOT}/{login['user']['user_id']}", ACME, json={"name": "Mina"})
     assert (await home.ask("GET", f"{ROOT}/me", login["access_token"])).json()["name"] == "Mina"
+
+
+async def test_a_new_address_is_that_of_the_next_login_and_ends_those_before(house: House) -> None:
+    login = await house.login_of("agent")
+    path = f"{ROOT}/{login['user']['user_id']}"
+    changed = await house.ask("PATCH", path, ACME, json={"email": " New@Acme.example "})
+    assert (changed.status_code, changed.json()["email"]) == (200, "new@acme.example")
+    assert (await house.ask("GET", f"{ROOT}/me", login["access_token"])).status_code == 401
+    body = {"refresh_token": login["refresh_token"]}
+    assert (await house.ask("POST", "/api/v1/auth/refresh", json=body)).status_code == 401
+    assert (await house.log_in("agent@acme.example")).status_code == 401
+    again = (await house.log_in("new@acme.example")).json()
+    await house.ask("PATCH", path, ACME, json={"email": "NEW@acme.example"})  # the same
+    assert (await house.ask("GET", f"{ROOT}/me", again["access_token"])).status_code == 200
+    entries = (await house.ask("GET", "/api/v1/audit", ACME, params={"action": "user.updated"})).json()["items"]
+    assert entries[-1]["detail"]["changed"][0] == "email"
+    assert "new@" not in str(entries)
+
+
+async def test_an_address_that_another_one_has_is_not_taken_also_in_a_race(house: House) -> None:
+    made = [await house.make(role) for role in ("agent", "viewer", "admin")]
+    ask = house.ask
+    taken = await ask("PATCH", f"{ROOT}/{made[0]['user_id']}", ACME, json={"email": made[1]["email"].upper()})
+    assert (taken.status_code, taken.json()["type"]) == (409, "/problems/already-there")
+    assert (await ask("GET", f"{ROOT}/{made[0]['user_id']}", ACME)).json()["email"] == made[0]["email"]
+    body = {"email": "one@acme.example"}
+    answers = await asyncio.gather(*(ask("PATCH", f"{ROOT}/{one['user_id']}", ACME, json=body) for one in made))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409]
+    assert (await ask("PATCH", f"{ROOT}/{made[0]['user_id']}", ACME, json={"email": "nobody"})).status_code == 422
 
 
 async def test_another_tenants_user_is_not_found(home: House) -> None:

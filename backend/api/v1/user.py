@@ -82,10 +82,10 @@ async def get_user(user_id: UUID, caller: Caller, users: Users) -> UserRead:
 @router.patch(
     "/{user_id}",
     summary="Change a user",
-    responses=problems(Unauthorized, Forbidden, UserNotFound, Conflict, Invalid, TooMany),
+    responses=problems(Unauthorized, Forbidden, UserNotFound, AlreadyThere, Conflict, Invalid, TooMany),
 )
 async def update_user(user_id: UUID, body: UserUpdate, caller: Caller, users: Users) -> UserRead:
-    """Change a user. Another role, status or password ends every login of the user."""
+    """Change a user. All but another name ends every login of the user."""
     return UserRead.of(await users.update(caller, user_id, body.change()))
 
 
