@@ -113,12 +113,18 @@ def _access(settings: Settings) -> Iterator[Finding]:
             yield Finding("note", "AUTH_MODE", "disabled: everybody on this machine may do everything.")
     else:
         yield Finding("ok", "AUTH_MODE", f"token, for {', '.join(settings.tokens)}.")
-    for tenant, token in settings.tokens.items():
+    known = [
+        ("ACCESS_TOKEN" if tenant == "default" else "TENANT_TOKENS", tenant, token)
+        for tenant, token in settings.tokens.items()
+    ]
+    if settings.admin_token is not None:
+        known.append(("ADMIN_TOKEN", "the operator", settings.admin_token))
+    for name, whose, token in known:
         if len(token.get_secret_value()) < SHORTEST_TOKEN:
             yield Finding(
                 "danger",
-                "ACCESS_TOKEN" if tenant == "default" else "TENANT_TOKENS",
-                f"The token of {tenant} has fewer than {SHORTEST_TOKEN} characters and can be guessed:"
+                name,
+                f"The token of {whose} has fewer than {SHORTEST_TOKEN} characters and can be guessed:"
                 " python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one.",
             )
     if settings.host not in LOOPBACK:

@@ -44,13 +44,15 @@ def test_a_dangerous_configuration_is_exit_code_1_and_named_without_its_secrets(
     env.chmod(0o644)
     variables = {
         "AUTH_MODE": "token",
+        "ADMIN_TOKEN": "hidden-as-well",
+        "TENANT_TOKENS": '{"acme": "hidden-for-acme"}',
         "OPENAI_BASE_URL": "http://someone:hidden-word@models.example.com/v1",
         "REDIS_URL": "redis://:hidden-too@127.0.0.1:1/0",
     }
     machine = CliRunner().invoke(app, ["doctor", "--json"], env=variables)
     document = json.loads(machine.output)
     found = {each["subject"] for each in document["findings"] if each["level"] == "danger"}
-    assert found >= {"ACCESS_TOKEN", "OPENAI_BASE_URL", "REDIS_URL"}
+    assert found >= {"ACCESS_TOKEN", "ADMIN_TOKEN", "TENANT_TOKENS", "OPENAI_BASE_URL", "REDIS_URL"}
     assert document["dangerous"]
     assert document["settings"]["ACCESS_TOKEN"] == "set"
     assert document["settings"]["DATABASE_URL"] == "not set"
