@@ -313,6 +313,19 @@ async def test_a_folder_is_emptied_with_all_below_it_and_nothing_beside_it(stora
     assert await read(mine, "b/1/x") == b"again"
 
 
+async def test_a_tenant_whose_files_went_leaves_no_folder_behind(tmp_path: Path) -> None:
+    storages = LocalStorages(tmp_path, max_bytes=100)
+    await storages.open()
+    for path in ("a", "b/2"):
+        await storages.of("acme").put(path, b"x")
+
+    assert await storages.of("acme").clear() == 2
+
+    assert not (tmp_path / "acme").exists()
+    assert await storages.of("acme").clear() == 0
+    await storages.of("acme").put("b/2", b"again")
+
+
 async def test_whatever_its_name_a_file_goes_with_its_folder(tmp_path: Path) -> None:
     storages = LocalStorages(tmp_path / "files", max_bytes=MB)
     files = storages.of("acme")

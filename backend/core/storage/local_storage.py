@@ -133,6 +133,9 @@ class LocalStorage:
             place = self._locate(key) if key else self._home
             removed = _empty(place)
             self._prune(place)
+            if not key:
+                with suppress(OSError):  # something has been put into it just now, or it leads elsewhere
+                    self._home.rmdir()
             return removed
 
         return await _disk(empty)
