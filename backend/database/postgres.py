@@ -97,13 +97,20 @@ class PostgresDatabase:
             raise
         except DBAPIError as error:
             code = _code(error)
-            if code.startswith("22"):  # data exception, e.g. a NUL character in text
+            if code.startswith("22") or _is_unsendable(error):  # data exception, e.g. a NUL character in text
                 raise Invalid("A value cannot be stored.") from error
             if error.connection_invalidated or code[:2] in {"", "08", "28", "3D", "53", "57"}:
                 raise Unavailable("The database does not answer.") from error
             raise
         except (OSError, TimeoutError, PoolTimeout) as error:
             raise Unavailable("The database does not answer.") from error
+
+
+def _is_unsendable(error: DBAPIError) -> bool:
+    """Whether the driver could not write a value down for the server, such as a number that is too large for it."""
+    from asyncpg.exceptions._base import DataError  # the one in `asyncpg` is the server's
+
+    return error.orig is not None and isinstance(error.orig.__cause__, DataError)
 
 
 def _code(error: DBAPIError) -> str:

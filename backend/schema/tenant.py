@@ -118,7 +118,7 @@ class TenantUpdate(_OperatorChange):
     )
 
     version: int = Field(
-        ge=0, le=2**31, description="That was read: what somebody else changed since is not overwritten."
+        ge=0, lt=2**31, description="That was read: what somebody else changed since is not overwritten."
     )
 
 
@@ -130,7 +130,7 @@ class OwnTenantUpdate(_Change):
     )
 
     version: int = Field(
-        ge=0, le=2**31, description="That was read: what somebody else changed since is not overwritten."
+        ge=0, lt=2**31, description="That was read: what somebody else changed since is not overwritten."
     )
 
     def change(self) -> TenantChange:

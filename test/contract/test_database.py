@@ -211,6 +211,20 @@ async def test_text_that_postgresql_cannot_hold_is_invalid_there(store: Database
         assert await store.read(notes) == [1]
 
 
+@pytest.mark.parametrize("number", [2**31, 2**63, "five"])
+async def test_a_number_that_the_driver_cannot_send_is_invalid_and_no_failure_of_postgresql(
+    store: Database, number: int | str
+):
+    def work(connection: Connection) -> None:
+        marker = "?" if connection.dialect.name == "sqlite" else "$1"
+        connection.exec_driver_sql(f"INSERT INTO notes VALUES ({marker}, 'x')", (number,))
+
+    if store.dialect == "postgresql":
+        with pytest.raises(Invalid):
+            await store.write(work)
+    assert await store.read(notes) == []
+
+
 async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(Unavailable, match="cannot be opened"):

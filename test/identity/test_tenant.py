@@ -128,6 +128,14 @@ async def test_the_tenants_of_the_settings_have_rows_from_the_start(house: House
     assert (await house.ask("GET", ROOT, OPERATOR)).json()["total"] == 3
 
 
+async def test_a_version_that_no_database_can_count_to_is_refused(house: House) -> None:
+    for version in (2**31, 2**63, -1):
+        answer = await house.ask("PATCH", "/api/v1/tenant", ACME, json={"version": version, "name": "Acme"})
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid"), version
+    last = await house.ask("PATCH", "/api/v1/tenant", ACME, json={"version": 2**31 - 1, "name": "Acme"})
+    assert last.status_code == 409
+
+
 async def test_a_suspended_tenant_is_out_at_once_with_all_that_lets_in_and_back_when_activated(house: House) -> None:
     login = await house.login_of("owner")
     key = (await house.ask("POST", "/api/v1/api-keys", ACME, json={"name": "x", "scopes": ["chat"]})).json()["api_key"]
