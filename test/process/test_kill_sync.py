@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from random import Random, SystemRandom
 
@@ -39,7 +40,7 @@ async def to_the_end(rows: Path, freshdesk: FreshdeskSimulator) -> None:
 
 def changed(rows: Path) -> int:
     """Return how many tickets are there, while somebody writes."""
-    with sqlite3.connect(f"file:{rows}?mode=ro", uri=True) as connection:
+    with closing(sqlite3.connect(f"file:{rows}?mode=ro", uri=True)) as connection:
         try:
             count: int = connection.execute("SELECT count(*) FROM tickets").fetchone()[0]
         except sqlite3.OperationalError:
