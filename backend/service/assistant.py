@@ -34,6 +34,8 @@ LONGEST_ID = 100
 """Characters of a UUID or graph id under which an assistant is kept in memory: a UUID has spellings without end."""
 CACHE_SECONDS = 1.0
 """How long one is taken from memory: a change by another server may go unnoticed so long, a change by us never."""
+READ_SECONDS = 0.1
+"""How much longer, while somebody reads it anew: a busy server would otherwise read it for all who ask meanwhile."""
 
 
 class Dependents(Protocol):
@@ -100,10 +102,14 @@ class AssistantService:
             AssistantNotFound: no such assistant, or another tenant's, or hidden from the user.
             Invalid: neither a UUID nor the id of a graph that is served.
         """
-        kept = self._cache.get((principal.tenant_id, assistant_id))
-        if kept is not None and kept[1] > time.monotonic():
+        key = principal.tenant_id, assistant_id
+        kept = self._cache.get(key)
+        now = time.monotonic()
+        if kept is not None and kept[1] > now:
             found = kept[0]
         else:
+            if kept is not None:
+                self._cache[key] = kept[0], now + READ_SECONDS
             found = await self._read(principal.tenant_id, assistant_id)
         if not passes(found.metadata, only):
             raise AssistantNotFound(found.assistant_id)
@@ -381,6 +387,7 @@ class AssistantService:
             generation = self._generation
             found = await self._database.read(find)
         if found is None:
+            self._cache.pop((tenant_id, text), None)
             raise AssistantNotFound(assistant_id)
         if generation == self._generation and len(text) <= LONGEST_ID:
             key = tenant_id, text

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -19,7 +20,7 @@ from backend.core.error import (
 from backend.database.base import Database, Work
 from backend.dto.assistant import AssistantChange, AssistantQuery
 from backend.dto.principal import Principal
-from backend.service.assistant import AssistantService
+from backend.service.assistant import CACHE_SECONDS, AssistantService
 from backend.util.containment import Filters
 from backend.util.id_generator import default_assistant_id
 from test.assistant_fixture import ServedGraphs
@@ -99,6 +100,14 @@ async def assistants(
     return service
 
 
+@pytest.fixture
+def moment(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What the clock says by which assistants are kept in memory."""
+    found = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("backend.service.assistant.time", SimpleNamespace(monotonic=lambda: found.now))
+    return found
+
+
 async def test_each_graph_has_a_default_assistant_after_every_start(
     assistants: AssistantService, watched: Watched, graphs: ServedGraphs, clock: FakeClock
 ) -> None:
@@ -152,6 +161,30 @@ async def test_an_assistant_is_read_once_and_then_taken_from_memory(
     for _ in range(100):
         await assistants.resolve(ALICE, "chat")
     assert watched.reads - before <= 2  # a second may end in between
+
+
+async def test_those_who_ask_while_an_assistant_is_read_anew_need_not_read_it_too(
+    assistants: AssistantService, watched: Watched, moment: SimpleNamespace
+) -> None:
+    await assistants.resolve(ALICE, "chat")
+    for _ in range(2):
+        moment.now += CACHE_SECONDS
+        before = watched.reads
+        found = await asyncio.gather(*(assistants.resolve(ALICE, "chat") for _ in range(16)))
+        assert {one.name for one in found} == {"Chat"}
+        assert watched.reads - before == 1
+
+
+async def test_an_assistant_that_another_server_deleted_is_gone_once_somebody_has_looked(
+    assistants: AssistantService, watched: Watched, graphs: ServedGraphs, clock: FakeClock, moment: SimpleNamespace
+) -> None:
+    made = (await assistants.create(ALICE, "chat")).assistant_id
+    await assistants.resolve(ALICE, str(made))
+    await AssistantService(watched, graphs, clock).delete(ALICE, made)
+    moment.now += CACHE_SECONDS
+    for _ in range(2):
+        with pytest.raises(AssistantNotFound):
+            await assistants.resolve(ALICE, str(made))
 
 
 async def test_no_run_gets_an_assistant_older_than_an_answered_change(assistants: AssistantService) -> None:
