@@ -242,6 +242,8 @@ async def test_a_prefix_moves_the_agent_server_api_and_the_projects_routes() -> 
         (HeaderConfig(includes=("my-*", "Authorization", "x-api-key")), {"my-a"}),
         (HeaderConfig(excludes=("X-Secret*",)), {"x-foo", "user-agent"}),
         (HeaderConfig(includes=("*",), excludes=("my-*", "accept")), {"x-foo", "user-agent", "x-secret-a"}),
+        (HeaderConfig(includes=("*-foo", "user-*"), excludes=("x-f[o]o",)), {"x-foo", "user-agent"}),
+        (HeaderConfig(includes=("x-", "foo")), set()),
         (HeaderConfig(includes=()), set()),
     ],
 )
