@@ -40,6 +40,9 @@ class CommandBody(BaseModel):
         return goto
 
 
+_NO_COMMAND = CommandBody()
+
+
 class Tracer(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
@@ -119,7 +122,7 @@ class RunBody(BaseModel):
             checkpoint = {**(checkpoint or {}), "checkpoint_id": self.checkpoint_id}
         elif checkpoint is None and isinstance(own.get("checkpoint_id"), str):
             checkpoint = {key: own[key] for key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map") if key in own}
-        command = self.command or CommandBody()
+        command = self.command or _NO_COMMAND
         modes = self.stream_mode or "values"
         return RunRequest(
             agent=assistant.graph_id,

@@ -134,7 +134,8 @@ def thread_cursor(text: str | None) -> ThreadCursor | None:
 
 
 def wait_headers(run: Run) -> dict[str, str]:
-    return {"Location": f"{path_of(run)}/join", "Content-Location": path_of(run)}
+    where = path_of(run)
+    return {"Location": f"{where}/join", "Content-Location": where}
 
 
 def wait_for(request: Request, run: Run, *, cancel: bool) -> "Waiting":
@@ -169,8 +170,9 @@ class Waiting(Response):
         heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
         """Await `body` for the bytes. `gone` is called when the client leaves; without it `body` is then cancelled."""
-        super().__init__(headers=headers)
-        del self.headers["content-length"]
+        self.status_code = 200
+        self.background = None
+        self.init_headers(headers)  # not all of Response's own: how long it gets is not known
         self._waited = body
         self._gone = gone
         self._heartbeat = heartbeat

@@ -323,10 +323,11 @@ class Attempt:
     def _config(self) -> RunnableConfig:
         run = self._run
         request = run.request
-        ids = {"thread_id": str(run.thread_id), "run_id": str(run.run_id), "user_id": run.user_id}
+        run_id = str(run.run_id)
+        ids = {"thread_id": str(run.thread_id), "run_id": run_id, "user_id": run.user_id}
         # With its own run id in the metadata of the last checkpoint, LangGraph takes a run up again where that
         # checkpoint stands and does not apply the input twice (langgraph PR 3668).
-        metadata: dict[str, Any] = {"run_id": str(run.run_id)}
+        metadata: dict[str, Any] = {"run_id": run_id}
         if request.dialect != "chat":
             ids |= {"graph_id": request.agent, "assistant_id": request.assistant_id or ""}
             metadata = {**request.metadata, **ids, "run_attempt": run.attempt}
