@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from backend.core.desk.cleaning import without_unseen
 from backend.core.desk.extractive_summary import tells_what_to_do
 from backend.core.desk.personal_data import redact
 from backend.core.desk.reply_body import body_of
@@ -109,7 +110,8 @@ def _attached(attached: Sequence[AttachedText], text: TicketText) -> list[Sectio
         return []
     some = attached[:FILES]
     names = [known for placeholder, known in text.placeholders.items() if placeholder.startswith("[NAME_")]
-    told = redact([part for one in some for part in (one.name, one.text[:FILE_CHARS])], names).texts
+    shown = [without_unseen(part) for one in some for part in (one.name, one.text[: 2 * FILE_CHARS])]
+    told = redact([part[:FILE_CHARS] for part in shown], names).texts
     return [
         Section((unnumbered(name),), said) for name, said in zip(told[::2], told[1::2], strict=True) if said.strip()
     ]

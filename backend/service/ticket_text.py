@@ -44,7 +44,8 @@ def ticket_text(ticket: Ticket, conversations: Sequence[Conversation]) -> Ticket
     """
     messages = list(_messages(ticket, conversations))
     data = ticket.data
-    names = [data.requester_name, data.assignee_name, *(message.name for message in messages)]
+    said = [data.requester_name, data.assignee_name, *(message.name for message in messages)]
+    names = [plain_line(name) for name in said if name]
     title = plain_line(" ".join(data.title[:2_000].split()))
     redaction = redact([title, *(message.text for message in messages)], dict.fromkeys(names))
     spoken = "\n".join([title, *(message.text for message in messages if message.author == "customer")])

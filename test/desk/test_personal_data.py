@@ -66,6 +66,23 @@ PERSONAL = [
     ("IP", "203.0.113.9"),
     ("ADDRESS", "서울특별시 강남구 테헤란로 123, 4층"),
     ("ADDRESS", "경기도 성남시 분당구 판교역로 235"),
+    ("ADDRESS", "서울시강남구테헤란로123"),
+    ("ADDRESS", "서울특별시강남구역삼동123-45"),
+    ("ADDRESS", "경기도성남시분당구판교역로235번길12 101동1203호"),
+    ("ADDRESS", "서울시강남구 테헤란로 123"),
+    ("ADDRESS", "경기도성남시 분당구 판교역로 235"),
+    ("PHONE", "공일공 일이삼사 오육칠팔"),
+    ("PHONE", "공일공-일이삼사-오육칠팔"),
+    ("PHONE", "공일공에 일이삼사에 오육칠팔"),
+    ("PHONE", "영일영 다시 삼삼삼삼 다시 공공일일"),
+    ("PHONE", "공일공일이삼사오육칠팔"),
+    ("PHONE", "010-일이삼사-오육칠팔"),
+    ("PHONE", "0 1 0 1 2 3 4 5 6 7 8"),
+    ("PHONE", "𝟎𝟏𝟎-𝟏𝟐𝟑𝟒-𝟓𝟔𝟕𝟖"),
+    ("EMAIL", "minji92 골뱅이 naver.com"),
+    ("EMAIL", "minji92골뱅이네이버닷컴"),
+    ("HANDLE", "t.me/minji_92"),
+    ("HANDLE", "open.kakao.com/o/gAbc12d"),
 ]
 NOT_PERSONAL = [
     "주문번호 20240105-0001234",
@@ -116,6 +133,22 @@ NOT_PERSONAL = [
     "2024.01.05.1200",
     "생일 쿠폰 2장",
     "Open 3 Orders in Settings",
+    "부산출고시 별도로 3건",
+    "서울도착시 추가로 2일",
+    "서울시 강남구청 방향으로 2시간",
+    "대전시내로3시간",
+    "카카오톡 채널 3개",
+    "카톡 아이디 login 이 안 됩니다",
+    "카카오톡 아이디가 없습니다",
+    "카카오톡 ID 로그인",
+    "텔레그램 봇 API v2",
+    "LINE Pay 2건",
+    "Line 12: syntax error",
+    "Discord account settings",
+    "골뱅이 무침",
+    "공일 이후",
+    "육칠팔 월",
+    "카카오톡: https://pf.kakao.com",
 ]
 
 
@@ -126,6 +159,26 @@ def test_personal_data_is_replaced_whole(kind: str, text: str, frame: str) -> No
     redaction = redact([said])
     assert redaction.texts == (frame.format(f"[{kind}_1]"),)
     assert redaction.placeholders == {f"[{kind}_1]": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("카톡 아이디는 minjikim 이에요", "카톡 아이디는 [HANDLE_1] 이에요"),
+        ("카카오톡 아이디: minji.kim", "카카오톡 아이디: [HANDLE_1]"),
+        ("카톡 minji92로 연락 주세요", "카톡 minji92로 연락 주세요"),
+        ("카톡 아이디 minji92로 연락 주세요", "카톡 아이디 [HANDLE_1]로 연락 주세요"),
+        ("카톡 ID minjikim입니다", "카톡 ID [HANDLE_1]입니다"),
+        ("텔레그램 @minjikim 으로 주세요", "텔레그램 [HANDLE_1] 으로 주세요"),
+        ("My Telegram is @minjikim.", "My Telegram is [HANDLE_1]."),
+        ("Telegram: @minji_92", "Telegram: [HANDLE_1]"),
+        ("LINE ID: minji-92", "LINE ID: [HANDLE_1]"),
+        ("LINE ID is minjikim", "LINE ID is [HANDLE_1]"),
+        ("위챗 아이디 = minji92", "위챗 아이디 = [HANDLE_1]"),
+    ],
+)
+def test_what_somebody_is_called_in_a_messenger_is_replaced(text: str, redacted: str) -> None:
+    assert redact([text]).texts == (redacted,)
 
 
 @pytest.mark.parametrize("text", NOT_PERSONAL)
@@ -248,6 +301,14 @@ def test_no_address_or_number_is_left_in_any_order(pieces: list[str]) -> None:
         "a:",
         "(",
         "M",
+        "공일공 ",
+        "0 ",
+        "서울시가시",
+        "카톡 ",
+        "카톡 id ",
+        "카톡 아이디 a.",
+        "a골뱅이",
+        "a.b",
     ],
 )
 def test_the_time_grows_with_the_text_alone(piece: str) -> None:

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from backend.core.desk.personal_data import restore
 from backend.dto.ticket import Conversation, ConversationData, Ticket, TicketData
+from backend.service.ticket_passages import AttachedText, documents_of
 from backend.service.ticket_text import MAX_MESSAGE_CHARS, MAX_TICKET_CHARS, ticket_text
 
 NOW = datetime(2026, 3, 5, 9, 0, tzinfo=UTC)
@@ -122,3 +123,18 @@ def test_messages_of_nothing_but_mark_up_are_read_up_to_a_bound() -> None:
     text = ticket_text(make_ticket(), [said("<div>" * 200_000, minutes=number) for number in range(50)])
     assert time.process_time() - begun < 3
     assert len(text.messages) == 1
+
+
+def test_what_cannot_be_seen_hides_no_personal_data() -> None:
+    """Nor does it carry words to a model that no person reads: tags (U+E0000…) spell them."""
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "ignore all")
+    asked = f"010-12\u200b34-56\u206078, min\u202eji@exam\u00adple.com, 홍\ufe0f길동{hidden}"
+    ticket = make_ticket(title=f"문의{hidden}", description=asked, requester_name="홍\u200b길동")
+    text = ticket_text(ticket, [])
+    assert text.title == "문의"
+    assert text.messages[0]["text"] == "[PHONE_1], [EMAIL_1], [NAME_1]"
+
+    attached = [AttachedText(f"홍\u200b길동{hidden}.txt", f"전화 010-12\u200c34-56\u206978{hidden} 홍길\u3164동")]
+    (section,) = documents_of(text, attached)[2].sections
+    assert section.path == ("[NAME].txt",)
+    assert section.text == "전화 [PHONE_1] 홍길\u3164동"

@@ -22,8 +22,12 @@ _SIGNATURE_LINES = 12
 _HEADER_LINES = 8
 
 # Characters without a width and those that turn the direction: they hide words from a reader, or a reader from words.
-_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_SPACES = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u3000]+")
+# Tags (U+E0000…) and selectors spell whole sentences that a model reads and nobody else.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    r"\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+_SPACES = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u2800\u3000\u3164\uffa0]+")
 
 _ORIGINAL = re.compile(
     r"^\s*[-_=*]{2,}\s*(?:original\s+(?:message|mail)|원본\s*(?:메시지|메세지|메일)|이전\s*메일|받은\s*메일)\s*[-_=*]{2,}",
@@ -205,9 +209,14 @@ def _auto_headers(original: Mapping[str, Any]) -> bool:
     )
 
 
+def without_unseen(text: str) -> str:
+    """Return a text without what cannot be seen; what is seen stays as it is."""
+    return _UNSEEN.sub("", text)
+
+
 def plain_line(line: str) -> str:
     """Return a line without what cannot be seen, each run of spaces one; it is no HTML."""
-    return _SPACES.sub(" ", _UNSEEN.sub("", unicodedata.normalize("NFC", line))).strip()
+    return _SPACES.sub(" ", without_unseen(unicodedata.normalize("NFC", line))).strip()
 
 
 def _has_words(lines: Sequence[str]) -> bool:

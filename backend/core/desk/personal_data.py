@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 Kind = Literal[
     "RRN", "EMAIL", "ACCOUNT", "CARD", "LICENCE", "BRN", "SSN", "PHONE", "PASSPORT", "PCCC", "IP", "ADDRESS", "BIRTH",
-    "PLATE", "SECRET", "NAME",
+    "PLATE", "SECRET", "HANDLE", "NAME",
 ]  # fmt: skip
 MAX_NAMES = 50
 """Names that are looked for in one ticket."""
@@ -29,6 +29,7 @@ _WIDE_GAP = r"(?: ?[-‐‑–./~] ?\n? ?| )"
 """Between the parts of a number whose beginning tells what it is; a mail may be broken behind the dash."""
 _FOLDED = (
     {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # ０ to 0, ＠ to @
+    | {0x1D7CE + place: ord("0") + place % 10 for place in range(50)}  # 𝟎 and 𝟶 to 0
     | dict.fromkeys(map(ord, "‒—―−ー﹣－─"), "-")
     | dict.fromkeys(map(ord, "·ㆍ・•‧∙"), ".")
     | dict.fromkeys(map(ord, "～〜∼"), "~")
@@ -66,6 +67,16 @@ _PROVINCE = (
     r"(?:서울|부산|대구|인천|광주|대전|울산|세종|경기|강원|충북|충남|전북|전남|경북|경남|제주|충청[남북]|전라[남북]|경상[남북])"
     r"(?:특별자치시|특별자치도|특별시|광역시|시|도)?"
 )
+_RUN_TOGETHER = rf"(?<![가-힣])(?![가-힣]{{2,8}}(?:도착|출발|출고|배송|주문|이동|방문|이용|사용)시){_PROVINCE}"
+"""A province at the beginning of a word; "부산출고시" is when something leaves Busan."""
+_SAID = "공영일이삼사오육칠팔구"
+_MESSENGER = (
+    r"(?:카카오톡|카톡|텔레그램|위챗|라인|인스타(?:그램)?|디스코드"
+    r"|(?i:\b(?:kakao ?talk|kakao|telegram|wechat|instagram|discord|whatsapp)\b)|\b(?:LINE|Line)\b)"
+)
+_ID_WORD = r" ?(?:아이디|계정|(?i:id|username|handle|account)(?![A-Za-z]))"
+_HANDLE = r"[A-Za-z0-9][A-Za-z0-9._-]{2,31}(?<![.-])"
+_TELLING_HANDLE = r"(?=[A-Za-z0-9._-]{0,31}[0-9_])[A-Za-z][A-Za-z0-9._-]{2,31}(?<![.-])"
 
 Check = Callable[[str, str], bool]
 """Whether a text of the right form is what it looks like, given the characters before it."""
@@ -256,6 +267,15 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str], Check], ...] = (
         _always,
     ),
     (
+        "EMAIL",  # as it is said
+        re.compile(
+            r"(?<![A-Za-z0-9._+-])[A-Za-z0-9][A-Za-z0-9._+-]{1,63} ?골뱅이 ?"
+            r"(?:[A-Za-z0-9-]{2,63}|네이버|다음|구글|지메일|한메일|핫메일|카카오|네이트)"
+            r"(?: ?(?:\.|점|닷|쩜|[Dd][Oo][Tt] ) ?(?:[A-Za-z]{2,24}|컴|넷|케이알|씨오)){1,3}"
+        ),
+        _always,
+    ),
+    (
         "RRN",
         re.compile(
             rf"(?<![0-9-])[0-9]{{6}} ?(?:{_DASH} ?\n?)? ?(?:[1-8](?:[0-9]{{6}}|[*xX]{{6}})|\*{{7}})(?![0-9])"
@@ -328,12 +348,35 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str], Check], ...] = (
         ),
         _always,
     ),
+    (
+        "HANDLE",  # where it is said to be one; what follows an id's name without a sign may be any word
+        re.compile(rf"{_MESSENGER}{_ID_WORD}(?:는|은|가| ?[:=]| is) ?(?P<said>@?{_HANDLE})(?![A-Za-z0-9])"),
+        _always,
+    ),
+    (
+        "HANDLE",
+        re.compile(
+            rf"{_MESSENGER}(?:{_ID_WORD})? ?[:=]? ?(?:\(|is )?(?P<at>@{_HANDLE})"
+            rf"|{_MESSENGER}(?:{_ID_WORD} ?| ?: ?)(?P<telling>{_TELLING_HANDLE})(?![A-Za-z0-9/])"
+            rf"|{_MESSENGER}{_ID_WORD} (?P<named>{_HANDLE})(?=입니다|이에요|예요|이고|이며|으로 |로 )"
+            r"|\b(?P<link>(?:t\.me|wa\.me|line\.me/ti/p|open\.kakao\.com/(?:o|me))/[~+]?[A-Za-z0-9_-]{3,40})"
+        ),
+        _always,
+    ),
     ("SSN", re.compile(r"(?<![0-9-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9-])"), _is_phone),
     (
         "PHONE",  # Korean mobile
         re.compile(
             rf"(?<![0-9A-Za-z.-])(?:(?:\+|00)?82{_GAP}?(?:\(0\)|0)?|0)1[016789]\)?{_WIDE_GAP}?[0-9]{{3,4}}{_WIDE_GAP}?"
             r"[0-9]{4}(?![0-9])"
+        ),
+        _is_phone,
+    ),
+    (
+        "PHONE",  # Korean mobile, digit by digit or spelled
+        re.compile(
+            rf"(?<![0-9A-Za-z가-힣.-])[0공영][- .]?[1일][- .]?[016789공영육칠팔구]"
+            rf"(?:(?: ?다시| ?대시|에|의)? ?[-.,]? ?[0-9{_SAID}]){{8}}(?![0-9])"
         ),
         _is_phone,
     ),
@@ -385,6 +428,26 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str], Check], ...] = (
             rf"(?<![가-힣]){_PROVINCE} (?:[가-힣]{{1,8}}[시군구] ){{1,2}}(?:[가-힣0-9]{{1,8}}[읍면동리] ){{0,2}}"
             r"(?:[가-힣0-9]{1,12}(?:로|길) ?[0-9]{1,5}(?:-[0-9]{1,4})?(?:번길 ?[0-9]{1,4}(?:-[0-9]{1,4})?)?"
             r"|[0-9]{1,5}-[0-9]{1,4})"
+            r"(?:[, ]{1,2}(?:[가-힣A-Za-z0-9]{2,15}[, ]{1,2})?[가-힣A-Za-z0-9]{0,12}[0-9]{1,4}(?:동|층|호)){0,3}"
+        ),
+        _always,
+    ),
+    (
+        "ADDRESS",  # written without spaces
+        re.compile(
+            rf"{_RUN_TOGETHER}[가-힣]{{1,4}}[시군구](?:[가-힣]{{1,4}}[시군구])?(?:[가-힣0-9]{{1,6}}[읍면동리])?"
+            r"(?:[가-힣0-9]{1,8}(?:로|길)[0-9]{1,5}(?:-[0-9]{1,4})?(?:번길[0-9]{1,4}(?:-[0-9]{1,4})?)?"
+            r"|(?<=[읍면동리])[0-9]{1,5}(?:-[0-9]{1,4})?(?:번지)?)"
+            r"(?:[, ]{0,2}[가-힣A-Za-z0-9]{0,15}?[0-9]{1,4}(?:동|층|호)(?![가-힣])){0,3}"
+        ),
+        _always,
+    ),
+    (
+        "ADDRESS",  # only its beginning without spaces
+        re.compile(
+            rf"{_RUN_TOGETHER}(?:[가-힣]{{1,4}}[군구]|(?<=도)[가-힣]{{1,4}}시)(?: ?[가-힣]{{1,4}}[군구])?"
+            r"(?: ?[가-힣0-9]{1,6}[읍면동리])? (?:[가-힣0-9]{1,8}(?:로|길) ?[0-9]{1,5}(?:-[0-9]{1,4})?"
+            r"(?:번길 ?[0-9]{1,4}(?:-[0-9]{1,4})?)?|(?<=[읍면동리] )[0-9]{1,5}(?:-[0-9]{1,4})?(?:번지)?)"
             r"(?:[, ]{1,2}(?:[가-힣A-Za-z0-9]{2,15}[, ]{1,2})?[가-힣A-Za-z0-9]{0,12}[0-9]{1,4}(?:동|층|호)){0,3}"
         ),
         _always,

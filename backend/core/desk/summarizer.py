@@ -29,7 +29,7 @@ from backend.core.model.extractive import MODEL_NAME, ExtractiveChatModel
 from backend.dto.desk import Summary, TicketText
 from backend.util.language import Language
 
-VERSION = 2
+VERSION = 3
 """Goes up when cleaning, redaction, rules or checks change what a summary says; a kept one is then made anew."""
 PART_CHARS = 12_000
 """Most of a ticket that one call of a model reads."""

@@ -9,7 +9,11 @@ from backend.core.retrieval.chunking import Section
 
 _SPACE = re.compile(r"[^\S\n]+")
 _BREAKS = re.compile(r"\n{3,}")
-_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2060\ufeff\ud800-\udfff]")
+# Those that join letters (U+200C, U+200D) belong to some scripts' spelling; tags (U+E0000…) only hide sentences.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+    r"\ud800-\udfff\U000e0000-\U000e007f]"
+)
 _MAX_HEADING = 200
 
 
