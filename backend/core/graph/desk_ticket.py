@@ -1,5 +1,6 @@
 """What the agents of the support desk do alike: find out which ticket is meant, and show it to a model."""
 
+import hashlib
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -85,6 +86,12 @@ def rendered(ticket: TicketText, *, private: bool) -> str:
         half = CONVERSATION_CHARS // 2
         text = f"{text[:half]}\n[…]\n{text[-half:]}"
     return f'<ticket title="{html.escape(ticket.title)}" status="{html.escape(ticket.status_name)}">\n{text}\n</ticket>'
+
+
+def reading(ticket: TicketText) -> str:
+    """Return what tells this reading of a ticket from another one, where placeholders may stand for something else."""
+    said = "\n".join([ticket.title, *(str(message["text"]) for message in ticket.messages)])
+    return hashlib.sha256(f"{ticket.content_hash}\n{said}".encode()).hexdigest()
 
 
 def _last_words(messages: Sequence[BaseMessage]) -> str:

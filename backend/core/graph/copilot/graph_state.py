@@ -33,10 +33,14 @@ class GraphState(TypedDict, total=False):
     """Sources for the agent's eyes alone; the draft is never written from them."""
     evidence: float
     enough: bool
+    read: str
+    """Of which reading of the ticket the draft is; the numbers of placeholders mean something in that one alone."""
     draft: str
     """With source numbers, personal data in place."""
     reply: str
     """What can be sent: without source numbers, with the addresses of public articles below it."""
+    warning: str
+    """What the person has to look at before the reply is sent; mostly nothing."""
     citations: list[dict[str, Any]]
     unsupported: list[str]
     decision: dict[str, Any]

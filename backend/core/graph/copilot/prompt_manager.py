@@ -36,6 +36,16 @@ ELSEWHERE: dict[Language, str] = {
         " there is no draft. These pages may help you to answer it yourself."
     ),
 }
+CHANGED: dict[Language, str] = {
+    "ko": (
+        "초안을 쓰는 동안 티켓이 바뀌어, [NAME_1] 같은 자리표시를 원래 값으로 되돌리지 않았습니다."
+        " 보내기 전에 직접 채우거나 초안을 다시 만들어 주세요."
+    ),
+    "en": (
+        "The ticket changed while this was written, so marks such as [NAME_1] were left as they are."
+        " Fill them in before you send it, or have it drafted again."
+    ),
+}
 CONCLUDED: dict[Language, dict[str, str]] = {
     "ko": {
         "accept": "초안을 그대로 채택했습니다.",

@@ -10,13 +10,13 @@ from backend.core.graph.citation import without_foreign_links
 from backend.core.graph.context import Context
 from backend.core.graph.copilot.graph_state import GraphState, Update
 from backend.core.graph.copilot.node.gate import passages_of, source
-from backend.core.graph.copilot.prompt_manager import FRAME, NOTHING_FITS, SOURCES
-from backend.core.graph.desk_ticket import desk_of, rendered
+from backend.core.graph.copilot.prompt_manager import CHANGED, FRAME, NOTHING_FITS, SOURCES
+from backend.core.graph.desk_ticket import desk_of, reading, rendered
 from backend.core.model.extractive import sentences_of
 
 AFTER = ("draft",)
-READS = ("messages", "documents", "ticket")
-WRITES = ("messages", "draft", "reply", "citations", "unsupported")
+READS = ("messages", "documents", "ticket", "read")
+WRITES = ("messages", "draft", "reply", "warning", "citations", "unsupported")
 
 _NUMBERS = re.compile(r"[ \t]?\[\d{1,4}(?:\s*,\s*\d{1,4})*\]")
 
@@ -37,7 +37,10 @@ async def check(state: GraphState, runtime: Runtime[Context]) -> Update:
     ticket = await desk_of(runtime).ticket(state["ticket"]["id"])
     # Of what the model was shown alone: a customer may ask for the numbers that stand in the notes.
     seen = rendered(ticket, private=False)
-    text = restore(verdict.text, {name: stood for name, stood in ticket.placeholders.items() if name in seen})
+    known = {name: stood for name, stood in ticket.placeholders.items() if name in seen}
+    # Another server may have written the draft, and died; in what the ticket says since, a number is somebody else's.
+    changed = reading(ticket) != state.get("read")
+    text = verdict.text if changed else restore(verdict.text, known)
     citations = [source(index, documents[index - 1]) for index in verdict.cited]
     public = [cited for cited in citations if cited["kind"] == "article" and cited.get("url")]
     reply = _NUMBERS.sub("", text).strip()
@@ -52,4 +55,10 @@ async def check(state: GraphState, runtime: Runtime[Context]) -> Update:
     message = written.model_copy(
         update={"content": text, "additional_kwargs": {**written.additional_kwargs, **notes, "draft": True}}
     )
-    return {"messages": [message], "draft": text, "reply": reply, **notes}
+    return {
+        "messages": [message],
+        "draft": text,
+        "reply": reply,
+        "warning": CHANGED[ticket.language] if changed else "",
+        **notes,
+    }

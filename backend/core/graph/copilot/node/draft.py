@@ -4,12 +4,12 @@ from backend.core.graph.context import Context
 from backend.core.graph.copilot.chain_builder import CHAINS
 from backend.core.graph.copilot.graph_state import GraphState, Update
 from backend.core.graph.copilot.node.gate import passages_of
-from backend.core.graph.desk_ticket import desk_of, rendered
+from backend.core.graph.desk_ticket import desk_of, reading, rendered
 from backend.core.graph.passage_prompt import render
 
 AFTER = ("gate",)
 READS = ("ticket", "instruction", "question", "documents")
-WRITES = ("messages", "draft")
+WRITES = ("messages", "draft", "read")
 
 
 async def draft(state: GraphState, runtime: Runtime[Context]) -> Update:
@@ -22,4 +22,4 @@ async def draft(state: GraphState, runtime: Runtime[Context]) -> Update:
     else:
         said = render(state["question"], passages)  # the extractive model picks sentences by the question's words
     message = await chain.ainvoke({"message": said})
-    return {"messages": [message], "draft": message.text}
+    return {"messages": [message], "draft": message.text, "read": reading(ticket)}

@@ -6,11 +6,11 @@ from langgraph.runtime import Runtime
 from backend.core.desk.ticket_query import queries_of
 from backend.core.graph.context import Context
 from backend.core.graph.copilot.graph_state import GraphState, Update
-from backend.core.graph.desk_ticket import asked_ticket, desk_of, shown
+from backend.core.graph.desk_ticket import asked_ticket, desk_of, reading, shown
 
 AFTER = (START,)
 READS = ("messages", "ticket", "ticket_id", "platform")
-WRITES = ("ticket_id", "platform", "instruction", "ticket", "queries", "question")
+WRITES = ("ticket_id", "platform", "instruction", "ticket", "read", "queries", "question")
 
 _FRESH: Update = {
     "summary": {},
@@ -22,6 +22,7 @@ _FRESH: Update = {
     "enough": False,
     "draft": "",
     "reply": "",
+    "warning": "",
     "citations": [],
     "unsupported": [],
     "decision": {},
@@ -47,6 +48,7 @@ async def load(state: GraphState, runtime: Runtime[Context]) -> Update:
         "platform": None,
         "instruction": instruction,
         "ticket": shown(ticket),
+        "read": reading(ticket),
         "queries": list(queries),
         "question": queries[-1] if queries else "",
     }
