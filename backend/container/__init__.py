@@ -53,6 +53,7 @@ from backend.service.knowledge import KnowledgeService
 from backend.service.knowledge_graph import KnowledgeGraphService
 from backend.service.limit import LimitBook
 from backend.service.mcp import McpService
+from backend.service.one_language import OneLanguageSearch
 from backend.service.platform_webhook import PlatformWebhookService
 from backend.service.rate import RateService
 from backend.service.request_log import DatabaseRequestLog, RequestLogService
@@ -262,9 +263,16 @@ class Container(containers.DeclarativeContainer):
         on_removed=providers.Singleton(part.unfinding, __self__),
     )
     similar_service = providers.Singleton(SimilarService, database, search, clock)
+    one_language_search = providers.Singleton(OneLanguageSearch, database, search)
     feedback_service = providers.Singleton(FeedbackService, database, clock)
     desk_service = providers.Singleton(
-        DeskService, database, similar_service, search, summary_service, setup_service.provided.source, clock
+        DeskService,
+        database,
+        similar_service,
+        one_language_search,
+        summary_service,
+        setup_service.provided.source,
+        clock,
     )
 
     # runs
@@ -282,7 +290,7 @@ class Container(containers.DeclarativeContainer):
         RunExecutor,
         graph_registry,
         llm_manager,
-        search.provided.bound,
+        one_language_search.provided.bound,
         clock,
         max_tokens=set.llm_max_tokens,
         store=providers.Singleton(part.stores, graph_store),

@@ -35,7 +35,7 @@ _URGENT = 3
 
 
 # As those of `service/desk.py`.
-ALIKE: Thresholds = {"same": 0.75, "foreign": 0.8, "foreign messages": 0.8}
+ALIKE: Thresholds = {"same": 0.8, "foreign": 0.8, "foreign messages": 0.8}
 """From which evidence on other tickets are about the same as one."""
 
 

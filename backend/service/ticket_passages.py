@@ -13,7 +13,7 @@ from uuid import UUID
 from backend.core.desk.cleaning import without_unseen
 from backend.core.desk.extractive_summary import tells_what_to_do
 from backend.core.desk.personal_data import redact
-from backend.core.desk.reply_body import body_of
+from backend.core.desk.reply_body import advice_of
 from backend.core.retrieval.chunking import Section
 from backend.core.retrieval.indexer import Readable
 from backend.dto.desk import TicketText
@@ -79,13 +79,14 @@ def own_title(title: str, asked: str) -> str:
 def last_reply(text: TicketText) -> str:
     """Return what the desk's last public reply says that tells what to do, else what its last one says, or nothing.
 
-    Without greetings and names, which are of that customer and that colleague.
+    Without greetings and names, which are of that customer and that colleague, and without what was done for them:
+    another one would be promised something that nobody did.
     """
     replies = [
         body
         for message in reversed(text.messages)
         if message["author"] == "agent" and not message["private"]
-        if (body := body_of(str(message["text"])[:ANSWERED_CHARS]))
+        if (body := advice_of(str(message["text"])[:ANSWERED_CHARS]))
     ]
     best = next((body for body in replies if tells_what_to_do(body)), next(iter(replies), ""))
     return unnumbered(best)

@@ -3,7 +3,7 @@
 import pytest
 
 from backend.core.desk.extractive_summary import tells_what_to_do
-from backend.core.desk.reply_body import arranged, body_of
+from backend.core.desk.reply_body import advice_of, arranged, body_of
 from backend.core.graph.passage_prompt import PromptPassage
 
 OFFER = "추가로 궁금하신 점이 있으면 이 메일에 회신해 주세요."
@@ -60,3 +60,19 @@ def test_what_still_has_anothers_mark_is_not_sent() -> None:
     passages = [PromptPassage(1, "Earlier answer", text)]
     assert arranged(["- 2. Ask again.", "- 1. Allow [EMAIL].", "- Written by [NAME]."], passages) == "Ask again."
     assert arranged(["Written by [NAME]."], passages) == ""
+
+
+@pytest.mark.parametrize(
+    ("reply", "advice"),
+    [
+        ("번거롭게 해 드려 죄송합니다. 담당 부서에서 다시 확인한 결과 방금 직접 처리했습니다.", ""),
+        ("고객님 서버의 시계가 7분 빨라 발생했습니다.\n1. 시계를 맞추세요.", "1. 시계를 맞추세요."),
+        ("요청하신 내용으로 발행했습니다. 홈택스에서 확인하실 수 있습니다.", "홈택스에서 확인하실 수 있습니다."),
+        ("I have removed the block. Choose Settings > Sign-in.", "Choose Settings > Sign-in."),
+        ("Your mail server had rejected our mail. We've reset it. Ask again.", "Ask again."),
+        ("We recommend the template.", "We recommend the template."),
+        ("환불은 3일 안에 됩니다. 곧 반영하겠습니다.", "환불은 3일 안에 됩니다. 곧 반영하겠습니다."),
+    ],
+)  # fmt: skip
+def test_what_was_done_for_one_customer_is_no_advice_for_another(reply: str, advice: str) -> None:
+    assert advice_of(reply) == advice

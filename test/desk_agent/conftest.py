@@ -206,7 +206,7 @@ async def open_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
         DeskService,
         container.database,
         container.similar_service,
-        container.search,
+        container.one_language_search,
         container.summary_service,
         of,
         container.clock,

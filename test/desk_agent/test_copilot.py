@@ -14,6 +14,7 @@ from backend.dto.ticket import ArticleData, TicketData
 from backend.repository.article import ArticleRepository
 from backend.repository.ticket import TicketRepository
 from test.desk_agent.conftest import ALICE, EMAIL, INTERNAL, NOTE, NOW, PHONE, House, last, open_house, plain
+from test.door_fixture import parse
 from test.engine_fixture import until
 
 
@@ -306,6 +307,16 @@ async def test_an_english_ticket_is_answered_from_the_english_article_of_a_korea
         assert sources[mine.title]["language"] == language
         assert mine.url in run["interrupts"][0]["value"]["reply"]
         assert other.title not in [one["title"] for one in documents]
+
+    # Nor does the agent that customers ask, whose own language decides.
+    for question, mine, other in (
+        ("How do I apply for the relocation of a warehouse?", english, korean),
+        ("창고 이전은 어떻게 신청하나요? (RELOC-7 warehouse)", korean, english),
+    ):
+        answer = await house.http.post("/api/v1/chat/stream", json={"agent": "answer", "message": question})
+        titles = [frame.data["title"] for frame in parse(answer.text) if frame.name == "citation"]
+        assert mine.title in titles
+        assert other.title not in titles
 
     listed = (await house.http.get("/api/v1/articles", params={"limit": 100})).json()["items"]
     shown = {one["article_id"]: (one["language"], one["translation_of"]) for one in listed}

@@ -1,7 +1,7 @@
 """What is searched for when a ticket is to be answered, and how what is found becomes one list (000-21, 000-23)."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -151,6 +151,19 @@ async def test_a_draft_follows_only_tickets_that_are_nearly_as_much_alike_as_the
     assert (await gate(weak, runtime)).goto == "refuse"
     none: Any = {**state, "similar": []}
     assert (await gate(none, runtime)).goto == "refuse"
+
+
+async def test_a_draft_follows_only_articles_that_fit_nearly_as_well_as_the_best() -> None:
+    """The search always finds four; of the sentences of the others, some share a word with the question."""
+    documents = [
+        {"kind": "article", "title": name, "text": "It opens by itself.", "path": [], "score": score, "url": None}
+        | {"document_id": name, "passage_id": name}
+        for name, score in (("fits", 0.9), ("fits too", 0.73), ("does not", 0.7))
+    ]
+    state: Any = {"ticket": {"language": "en"}, "enough": True, "similar": [], "similar_enough": False}
+    chosen = await gate(state | {"documents": documents}, cast("Any", _Runtime()))
+    assert chosen.update is not None
+    assert [one["title"] for one in chosen.update["documents"]] == ["fits", "fits too"]
 
 
 async def test_without_a_language_model_no_draft_is_made_of_another_language() -> None:

@@ -14,6 +14,7 @@ _BULLET = re.compile(r"^\s*[-*•]\s+")
 _LEFT_OVER = re.compile(r"\[[A-Z]{2,12}(?:_[0-9]{1,9})?\]")
 _SOCIAL = re.compile(
     r"^\s*(?:안녕하|반갑|감사(?:합|드)|고맙|수고|(?:오늘도 )?(?:좋은|즐거운|행복한) 하루"
+    r"|[^.\n]{0,40}죄송(?:합니다|드립니다)[.!]?\s*$"
     r"|(?:소중한 의견|문의|연락|기다려)(?:을|를)?\s?(?:해|하여|보내|남겨)?\s?주셔서|(?:이용에 |큰 )?불편을"
     r"|(?:추가로|더|또|그 ?외|다른)?\s?(?:궁금하신|문의하실?|필요하신)?\s?(?:점|사항|것|내용|도움)"
     r"(?:이|가)?\s?(?:더 )?(?:있으|필요)"
@@ -34,6 +35,15 @@ _SOCIAL = re.compile(
 """A greeting, who writes, thanks, an apology, the offer of more help, hours and a site: in every answer."""
 
 
+_DEED = re.compile(
+    r"\b(?:I|[Ww]e)(?:'ve|’ve)?\b[^.,;:]{0,30}?\b(?:[a-z]{3,}ed|reset|sent|made|found|put|took|set)\b"
+    r"|^\s*(?:[Yy]our|[Tt]his)\b[^.,;:]{1,40}? (?:had|was|were|has been|have been)\b"
+)
+_PAST = re.compile(r"([가-힣])습니다[.!)]*\s*$")
+_SIOS_PAIR = 20
+"""The place of ㅆ among the last letters of a syllable: 했, 렸, 었."""
+
+
 def body_of(reply: str) -> str:
     """Return an answer without what is in every answer; its lines stay lines."""
     lines = []
@@ -42,6 +52,23 @@ def body_of(reply: str) -> str:
         if parts or not line.strip():
             lines.append(" ".join(parts))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def advice_of(reply: str) -> str:
+    """Return of an answer what helps another customer: not what was found out about this one, or done for them."""
+    lines = []
+    for line in body_of(reply).splitlines():
+        parts = [part for part in _PART_END.split(line) if not _is_of_the_case(part)]
+        if parts or not line.strip():
+            lines.append(" ".join(parts))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _is_of_the_case(sentence: str) -> bool:
+    """Return whether a sentence tells what was: "I have removed the block", "방금 처리했습니다"."""
+    if past := _PAST.search(sentence[-40:]):
+        return past[1] not in "있겠" and (ord(past[1]) - ord("가")) % 28 == _SIOS_PAIR
+    return _DEED.search(sentence[:300]) is not None
 
 
 def arranged(sentences: Iterable[str], passages: Sequence[PromptPassage]) -> str:

@@ -8,7 +8,6 @@ link, no address, no other ticket's data, since the call saw none.
 
 import asyncio
 import hashlib
-import html
 import json
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from backend.core.desk.extractive_summary import FIELD_CHARS, KEYWORD_CHARS, KEY
 from backend.core.desk.grounding import Grounds, grounded, sentences
 from backend.core.desk.prompt import PromptManager
 from backend.core.error import UpstreamTimeout
+from backend.core.graph.passage_prompt import fenced
 from backend.core.graph.prompt import Prompt
 from backend.core.model.extractive import MODEL_NAME, ExtractiveChatModel
 from backend.dto.desk import Summary, TicketText
@@ -203,7 +203,7 @@ class Summarizer:
         answer = await self._ask(prompt, message, model, config)
         if answer.fields is None and answer.raw.strip() and not answer.cut:
             repair = self._prompts.get("repair", language)
-            answer = await self._ask(repair, f"<answer>{_escaped(answer.raw[:PART_CHARS])}</answer>", model, config)
+            answer = await self._ask(repair, f"<answer>{fenced(answer.raw[:PART_CHARS])}</answer>", model, config)
         return prompt, answer
 
     async def _ask(self, prompt: Prompt, message: str, model: BaseChatModel, config: RunnableConfig) -> _Answer:
@@ -295,8 +295,8 @@ def _all_text(ticket: TicketText) -> str:
     return "\n".join([ticket.title, ticket.status_name, *(str(message["text"]) for message in ticket.messages)])
 
 
-def _escaped(text: str) -> str:
-    return html.escape(text, quote=False)
+def _head(ticket: TicketText) -> str:
+    return f'title="{fenced(ticket.title, quote=True)}" status="{fenced(ticket.status_name, quote=True)}"'
 
 
 def _parts(ticket: TicketText) -> tuple[list[str], bool]:
@@ -306,7 +306,7 @@ def _parts(ticket: TicketText) -> tuple[list[str], bool]:
         private = "true" if message["private"] else "false"
         text = str(message["text"])
         for at in range(0, len(text), PART_CHARS):
-            piece = _escaped(text[at : at + PART_CHARS])
+            piece = fenced(text[at : at + PART_CHARS])
             pieces.append(f'<message author="{message["author"]}" private="{private}">\n{piece}\n</message>')
     groups: list[list[str]] = [[]]
     room = PART_CHARS
@@ -320,7 +320,7 @@ def _parts(ticket: TicketText) -> tuple[list[str], bool]:
     if truncated:
         half = MAX_PARTS // 2
         groups = groups[:half] + groups[-half:]
-    head = f'title="{html.escape(ticket.title)}" status="{html.escape(ticket.status_name)}"'
+    head = _head(ticket)
     return [f"<ticket {head}>\n" + "\n".join(group) + "\n</ticket>" for group in groups], truncated
 
 
@@ -331,6 +331,6 @@ def _combined(ticket: TicketText, parts: Sequence[SummaryFields]) -> str:
     for number, part in enumerate(parts, start=1):
         fields = {name: text[:room] for name, text in part.model_dump(exclude={"keywords"}).items()}
         fields["keywords"] = ", ".join(part.keywords[:KEYWORDS])[:200]
-        shown.append(f'<part number="{number}">{_escaped(json.dumps(fields, ensure_ascii=False))}</part>')
-    head = f'title="{html.escape(ticket.title)}" status="{html.escape(ticket.status_name)}"'
+        shown.append(f'<part number="{number}">{fenced(json.dumps(fields, ensure_ascii=False))}</part>')
+    head = _head(ticket)
     return f"<parts {head}>\n" + "\n".join(shown) + "\n</parts>"

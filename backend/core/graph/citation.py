@@ -20,12 +20,17 @@ _IMAGE = re.compile(r"!\[([^\[\]\n]{0,1000})\](?:\[[^\[\]\n]{0,1000}\])?")
 _DEFINITION = re.compile(r"^[ \t>]*\[[^\[\]\n]{1,1000}\]:[ \t]*\n?[ \t]*<?([^\s<>]*)[^\n]*\n?", re.MULTILINE)
 """Where a Markdown link's or image's address stands elsewhere."""
 _TAG = re.compile(
-    r"</?(?:a|area|audio|base|button|embed|form|frame|iframe|image|img|input|link|meta|object|picture|script|source"
-    r"|style|svg|track|video)\b[^<>]*>?",
+    r"</?(?:a|applet|area|audio|base|body|button|details|dialog|div|embed|form|frame|frameset|head|html|iframe|image|img"
+    r"|input|link|marquee|math|meta|noscript|object|option|picture|portal|script|select|slot|source|span|style|svg"
+    r"|template|textarea|title|track|video)\b[^<>]*>?"
+    r"|<[a-z][a-z0-9:-]{0,30}[\s/][^<>]{0,2000}=[^<>]*>?"  # whichever: an attribute may run a script
+    r"|<!--.{0,10000}?-->|<![A-Za-z\[][^<>]*>?|<\?[a-z][^<>]*>?",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
-    r"<?(?:\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`|\[\]{}]+|(?<![\w/:])(?://|www\.)[\w-]+\.[^\s<>\"'`|\[\]{}]+)>?",
+    r"<?(?:\b(?:mailto|tel|sms|data|javascript|vbscript):[^\s<>\"'`|\[\]{}]+"
+    r"|(?<![\w@./-])(?:[a-z0-9-]{1,63}\.){1,6}[a-z]{2,24}(?::\d{1,5})?/[^\s<>\"'`|\[\]{}?]{0,500}\?[^\s<>\"'`|\[\]{}]+"
+    r"|\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`|\[\]{}]+|(?<![\w/:])(?://|www\.)[\w-]+\.[^\s<>\"'`|\[\]{}]+)>?",
     re.IGNORECASE,
 )
 _CLOSING = ".,;:!?。，、)>*_~"
@@ -71,7 +76,7 @@ def without_foreign_links(answer: str, known: Iterable[str]) -> str:
     Markdown or HTML write it; an image is fetched without a click. What was streamed is not undone by this: who renders
     it must not load images either.
     """
-    if not any(sign in answer for sign in ("](", "//", "]:", "![", "<", "www.", "WWW.")):
+    if not any(sign in answer for sign in ("](", "/", "]:", "![", "<", ":", "www.", "WWW.")):
         return answer
     texts = list(known)
 

@@ -1,7 +1,6 @@
 """What the agents of the support desk do alike: find out which ticket is meant, and show it to a model."""
 
 import hashlib
-import html
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from langgraph.runtime import Runtime
 from backend.core.error import Invalid, Unavailable
 from backend.core.graph.context import Context
 from backend.core.graph.desk import Desk
+from backend.core.graph.passage_prompt import fenced
 from backend.dto.desk import TicketText
 
 CONVERSATION_CHARS = 12_000
@@ -77,7 +77,7 @@ def rendered(ticket: TicketText, *, private: bool) -> str:
     """Return a ticket as a prompt shows it, escaped, so that nothing in it can end it; `private` adds its notes."""
     lines = [
         f'<message from="{message["author"]}"{' private="true"' if message.get("private") else ""}>\n'
-        f"{html.escape(str(message['text']), quote=False)}\n</message>"
+        f"{fenced(str(message['text']))}\n</message>"
         for message in ticket.messages
         if private or not message.get("private")
     ]
@@ -85,7 +85,8 @@ def rendered(ticket: TicketText, *, private: bool) -> str:
     if len(text) > CONVERSATION_CHARS:
         half = CONVERSATION_CHARS // 2
         text = f"{text[:half]}\n[…]\n{text[-half:]}"
-    return f'<ticket title="{html.escape(ticket.title)}" status="{html.escape(ticket.status_name)}">\n{text}\n</ticket>'
+    head = f'title="{fenced(ticket.title, quote=True)}" status="{fenced(ticket.status_name, quote=True)}"'
+    return f"<ticket {head}>\n{text}\n</ticket>"
 
 
 def reading(ticket: TicketText) -> str:

@@ -26,6 +26,23 @@ _PASSAGE = re.compile(r'<passage index="(\d{1,4})" title="([^"]*)">\n(.*?)\n</pa
 _QUESTION = re.compile(r"<question>(.*?)</question>", re.DOTALL)
 
 
+_LOOKALIKES = str.maketrans("＜﹤‹〈⟨˂＞﹥›〉⟩˃", "<<<<<<>>>>>>")
+_FENCE_ALIKE = re.compile(
+    r"[＜﹤‹〈⟨˂<][\s/／∕⁄]{0,4}(?:ticket|message|passages?|question|parts?|answer|system|assistant|user)\b[^＜﹤‹〈⟨˂<]{0,200}?"
+    r"[＞﹥›〉⟩˃>]",
+    re.IGNORECASE,
+)
+
+
+def fenced(text: str, *, quote: bool = False) -> str:
+    """Return a text from outside as a prompt shows it, `quote` within quotes: it ends nothing and opens nothing.
+
+    Neither does what only looks like one of our marks (`＜／ticket＞`), which a model may take for it.
+    """
+    plain = _FENCE_ALIKE.sub(lambda match: match[0].translate(_LOOKALIKES), text)
+    return html.escape(plain, quote=quote)
+
+
 @dataclass(frozen=True, slots=True)
 class PromptPassage:
     """One passage as a prompt shows it."""
@@ -56,11 +73,11 @@ def render(question: str, passages: Sequence[PromptPassage]) -> str:
     """Return the message that shows `passages` and asks `question`."""
     lines = ["<passages>"]
     for passage in passages:
-        lines.append(f'<passage index="{passage.index}" title="{html.escape(passage.title)}">')
-        lines.append(html.escape(passage.text, quote=False))
+        lines.append(f'<passage index="{passage.index}" title="{fenced(passage.title, quote=True)}">')
+        lines.append(fenced(passage.text))
         lines.append("</passage>")
     lines.append("</passages>")
-    lines.append(f"<question>{html.escape(question, quote=False)}</question>")
+    lines.append(f"<question>{fenced(question)}</question>")
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ for questions about articles. How much meaning weighs is decided by what is know
 - Short messages (tickets, chat) say the same in other words: meaning decides.
 - In articles, words decide, and meaning weighs more the less of the question's words were found.
 - When the question and what is nearest to it are in different languages, the words they share are accidents: meaning
-  decides.
+  decides. Where only some passages are in another language, it alone decides about those.
 - When the best by words has all words of the question, and one of them is rare (a code, a name), it is what was looked
   for, in whatever language it is: words decide.
 """
@@ -184,7 +184,7 @@ class HybridRetriever:
                 acronyms=_covered(names, best),
             )
         else:
-            ranked = _fused(found, query, weigh, covered)
+            ranked = _fused(found, query, weigh, covered, by_language=not named)
             best = ranked[:WITNESSES]
             signs = Signs(
                 rule="same",
@@ -246,8 +246,11 @@ def _together(every: Sequence[Matches]) -> Matches:
 def _foreign(query: str, nearest: Sequence[Passage]) -> bool:
     """Return whether most of the passages are in another language than the question."""
     korean = is_korean_question(query)
-    other = sum(is_korean_text(_whole(passage)) != korean for passage in nearest)
-    return other * 2 > len(nearest)
+    return sum(_is_foreign(passage, korean) for passage in nearest) * 2 > len(nearest)
+
+
+def _is_foreign(passage: Passage, korean: bool) -> bool:
+    return is_korean_text(_whole(passage)) != korean
 
 
 def _covered(weight: dict[str, float], passages: Sequence[Passage]) -> float:
@@ -259,10 +262,14 @@ def _whole(passage: Passage) -> str:
     return " ".join((passage.title, *passage.path, passage.text))
 
 
-def _fused(passages: Sequence[Passage], query: str, weigh: Weights, covered: float) -> list[Passage]:
+def _fused(
+    passages: Sequence[Passage], query: str, weigh: Weights, covered: float, *, by_language: bool = False
+) -> list[Passage]:
+    """Rank passages; `by_language`, those in another language than the question by meaning alone."""
     best_keyword = max(passage.keyword_score for passage in passages) or 1.0
     best_vector = max(passage.vector_score for passage in passages) or 1.0
     meaning = weigh.meaning(covered)
+    korean = is_korean_question(query)
     words = frozenset(terms(query))
     wanted = numbers(query)
     titles: dict[str, bool] = {}  # passages of a document share theirs
@@ -273,7 +280,8 @@ def _fused(passages: Sequence[Passage], query: str, weigh: Weights, covered: flo
         return titles[title]
 
     def score(passage: Passage) -> float:
-        value = meaning * passage.vector_score / best_vector + (1 - meaning) * passage.keyword_score / best_keyword
+        share = 1.0 if by_language and _is_foreign(passage, korean) else meaning
+        value = share * passage.vector_score / best_vector + (1 - share) * passage.keyword_score / best_keyword
         if weigh.title and named(passage.title):
             value += weigh.title
         if weigh.number and wanted and wanted <= numbers(_whole(passage)):

@@ -39,7 +39,7 @@ class GraphState(TypedDict, total=False):
     """With source numbers, personal data in place."""
     reply: str
     """What can be sent: without source numbers, with the addresses of public articles below it."""
-    warning: str
+    warnings: list[str]
     """What the person has to look at before the reply is sent; mostly nothing."""
     citations: list[dict[str, Any]]
     unsupported: list[str]

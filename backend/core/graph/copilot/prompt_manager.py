@@ -36,16 +36,29 @@ ELSEWHERE: dict[Language, str] = {
         " there is no draft. These pages may help you to answer it yourself."
     ),
 }
-CHANGED: dict[Language, str] = {
-    "ko": (
-        "초안을 쓰는 동안 티켓이 바뀌어, [NAME_1] 같은 자리표시를 원래 값으로 되돌리지 않았습니다."
-        " 보내기 전에 직접 채우거나 초안을 다시 만들어 주세요."
-    ),
-    "en": (
-        "The ticket changed while this was written, so marks such as [NAME_1] were left as they are."
-        " Fill them in before you send it, or have it drafted again."
-    ),
+WARNINGS: dict[Language, dict[str, str]] = {
+    "ko": {
+        "changed": (
+            "초안을 쓰는 동안 티켓이 바뀌어, [NAME_1] 같은 자리표시를 원래 값으로 되돌리지 않았습니다."
+            " 보내기 전에 직접 채우거나 초안을 다시 만들어 주세요."
+        ),
+        "marks": "[NAME]처럼 누구의 것인지 알 수 없는 자리표시가 남아 있습니다. 보내기 전에 고쳐 주세요.",
+        "empty": "모델이 아무것도 쓰지 않았습니다. 초안을 다시 만들거나 직접 써 주세요.",
+        "language": "고객과 다른 언어로 쓰였습니다. 초안을 다시 만들거나 번역해서 보내 주세요.",
+        "long": "초안이 너무 길어 뒷부분을 잘랐습니다.",
+    },
+    "en": {
+        "changed": (
+            "The ticket changed while this was written, so marks such as [NAME_1] were left as they are."
+            " Fill them in before you send it, or have it drafted again."
+        ),
+        "marks": "Marks such as [NAME] are left in it, and nobody knows whose they are. Mend them before you send it.",
+        "empty": "The model wrote nothing. Have it drafted again, or write the reply yourself.",
+        "language": "It is not in the customer's language. Have it drafted again, or translate it before you send it.",
+        "long": "It was far too long: its end was cut off.",
+    },
 }
+"""What a person has to look at before a reply is sent."""
 CONCLUDED: dict[Language, dict[str, str]] = {
     "ko": {
         "accept": "초안을 그대로 채택했습니다.",

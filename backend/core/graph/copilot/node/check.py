@@ -10,14 +10,20 @@ from backend.core.graph.citation import without_foreign_links
 from backend.core.graph.context import Context
 from backend.core.graph.copilot.graph_state import GraphState, Update
 from backend.core.graph.copilot.node.gate import passages_of, source
-from backend.core.graph.copilot.prompt_manager import CHANGED, FRAME, NOTHING_FITS, SOURCES
+from backend.core.graph.copilot.prompt_manager import FRAME, NOTHING_FITS, SOURCES, WARNINGS
 from backend.core.graph.desk_ticket import desk_of, reading, rendered
 from backend.core.model.extractive import sentences_of
+from backend.util.language import language
 
 AFTER = ("draft",)
 READS = ("messages", "documents", "ticket", "read")
-WRITES = ("messages", "draft", "reply", "warning", "citations", "unsupported")
+WRITES = ("messages", "draft", "reply", "warnings", "citations", "unsupported")
 
+TEXT_CHARS = 20_000
+"""Most of a draft: a model that does not stop writes no reply that anybody reads."""
+_READ_CHARS = 2_000
+"""Of a reply, by which its language is told."""
+_MARK = re.compile(r"\[[A-Z]{2,12}(?:_[0-9]{1,9})?\]")
 _NUMBERS = re.compile(r"[ \t]?\[\d{1,4}(?:\s*,\s*\d{1,4})*\]")
 
 
@@ -33,14 +39,17 @@ async def check(state: GraphState, runtime: Runtime[Context]) -> Update:
     shown = passages_of(documents)
     passages = {passage.index: passage.text for passage in shown}
     addresses = [str(document["url"]) for document in documents if document.get("url")]
-    verdict = check_numbers(without_foreign_links(written.text, [*passages.values(), *addresses]), passages)
     ticket = await desk_of(runtime).ticket(state["ticket"]["id"])
     # Of what the model was shown alone: a customer may ask for the numbers that stand in the notes.
     seen = rendered(ticket, private=False)
     known = {name: stood for name, stood in ticket.placeholders.items() if name in seen}
     # Another server may have written the draft, and died; in what the ticket says since, a number is somebody else's.
     changed = reading(ticket) != state.get("read")
-    text = verdict.text if changed else restore(verdict.text, known)
+    said = written.text[:TEXT_CHARS]
+    # Links are looked for in what stands there in the end: somebody's name may be one.
+    whole = said if changed else restore(said, known)
+    verdict = check_numbers(without_foreign_links(whole, [*passages.values(), *addresses]), passages)
+    text = verdict.text
     citations = [source(index, documents[index - 1]) for index in verdict.cited]
     public = [cited for cited in citations if cited["kind"] == "article" and cited.get("url")]
     reply = _NUMBERS.sub("", text).strip()
@@ -51,6 +60,14 @@ async def check(state: GraphState, runtime: Runtime[Context]) -> Update:
     if public:
         lines = dict.fromkeys(f"- {cited['title']}: {cited['url']}" for cited in public)
         reply = "\n".join([reply, "", f"{SOURCES[ticket.language]}:", *lines])
+    warned = {
+        "changed": changed,
+        "marks": not changed and _MARK.search(reply) is not None,
+        "empty": not text.strip(),
+        "language": bool(text.strip()) and language(reply[:_READ_CHARS]) != ticket.language,
+        "long": len(written.text) > TEXT_CHARS,
+    }
+    warnings = [WARNINGS[ticket.language][name] for name, is_so in warned.items() if is_so]
     notes = {"citations": citations, "unsupported": verdict.unsupported if runtime.context.has_llm else []}
     message = written.model_copy(
         update={"content": text, "additional_kwargs": {**written.additional_kwargs, **notes, "draft": True}}
@@ -59,6 +76,6 @@ async def check(state: GraphState, runtime: Runtime[Context]) -> Update:
         "messages": [message],
         "draft": text,
         "reply": reply,
-        "warning": CHANGED[ticket.language] if changed else "",
+        "warnings": warnings,
         **notes,
     }

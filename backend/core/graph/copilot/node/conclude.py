@@ -31,7 +31,7 @@ async def conclude(state: GraphState, config: RunnableConfig, runtime: Runtime[C
     text = said[action]
     note_id: str | None = None
     problem: str | None = None
-    if decision["write_note"]:
+    if decision["write_note"] and decision["text"].strip():
         body = html.escape(decision["text"], quote=False).replace("\n", "<br>\n")
         try:
             note_id = await desk.add_note(state["ticket"]["id"], body, key=decision["id"])

@@ -17,7 +17,7 @@ WRITES = ("documents", "citations")
 EARLIER = 3
 """Answers to similar tickets that a draft may follow."""
 NEAR = 0.8
-"""Of the relevance of the ticket that is the most alike: what is less alike is about something else."""
+"""Of the best one's, among tickets and among articles: what has less is about something else."""
 _READ_CHARS = 500
 """Of a source, by which its language is told."""
 ANSWER_TITLE = "Earlier answer"
@@ -25,7 +25,7 @@ ANSWER_TITLE = "Earlier answer"
 
 async def gate(state: GraphState, runtime: Runtime[Context]) -> Command[Literal["refuse", "draft"]]:
     """Choose whether there is enough to write a draft from, and show its sources. Writes `documents` in their order."""
-    articles = state["documents"] if state["enough"] else []
+    articles = _near(state["documents"]) if state["enough"] else []
     documents = [*articles, *(_answered(ticket) for ticket in _alike(state))]
     if not runtime.context.has_llm:  # nobody translates, and a customer is answered in their language
         tongue = state["ticket"]["language"]
@@ -49,6 +49,11 @@ def passages_of(documents: Sequence[dict[str, Any]]) -> list[PromptPassage]:
 def source(index: int, document: dict[str, Any]) -> dict[str, Any]:
     """Return how a source is shown: what it is, an id and a label, never its text."""
     return {**citation(index, document), "kind": document["kind"], "ticket_id": document.get("ticket_id")}
+
+
+def _near(articles: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    least = NEAR * max((article["score"] for article in articles), default=0.0)
+    return [article for article in articles if article["score"] >= least]
 
 
 def _alike(state: GraphState) -> list[dict[str, Any]]:

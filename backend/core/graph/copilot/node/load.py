@@ -22,7 +22,7 @@ _FRESH: Update = {
     "enough": False,
     "draft": "",
     "reply": "",
-    "warning": "",
+    "warnings": [],
     "citations": [],
     "unsupported": [],
     "decision": {},

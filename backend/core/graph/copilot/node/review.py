@@ -8,7 +8,7 @@ from backend.core.graph.context import Context
 from backend.core.graph.copilot.graph_state import GraphState, Update
 
 AFTER = ("check",)
-READS = ("ticket", "internal", "draft", "reply", "warning", "citations")
+READS = ("ticket", "internal", "draft", "reply", "warnings", "citations")
 WRITES = ("decision",)
 
 ACTIONS = ("accept", "edit", "reject")
@@ -34,8 +34,8 @@ async def review(state: GraphState, runtime: Runtime[Context]) -> Update:
             "options": list(ACTIONS),
             "answer_with": {"action": "accept | edit | reject", "text": "for edit", "comment": "", "write_note": False},
         }
-        if warning := state.get("warning"):
-            asked["warning"] = warning
+        if warnings := state.get("warnings"):
+            asked["warnings"] = warnings
         if problem:
             asked["problem"] = problem
         given = interrupt(asked)
