@@ -170,7 +170,7 @@ async def library_of(container: Container) -> Library:
     library = Library({source: known[article] for source, article in ids.items()}, {}, {})
     for one in kept:
         if (original := library.originals.get(one.source)) is not None:
-            library.documents.setdefault(original, set()).add(str(one.id))
+            library.documents.setdefault(original, set()).add(str(one.document_id))
             library.titles[one.title] = original
     return library
 

@@ -59,6 +59,23 @@ def test_an_english_ticket_keeps_the_codes_of_errors_and_loses_the_numbers_of_pa
     assert all("5113" not in query and "EMAIL" not in query and "Thanks" not in query for query in queries)
 
 
+def test_what_any_ticket_says_beside_its_problem_is_not_searched_for() -> None:
+    said = (
+        "앱에서 주문 상세만 누르면 튕깁니다. PC에서는 잘 됩니다.\n직원들도 같은 문제를 겪고 있어요."
+        " 어제까지는 문제없이 썼습니다."
+    )
+    queries = queries_of(ticket("앱 오류", ("customer", said, False)))
+    assert queries[1] == "앱 오류\n앱에서 주문 상세만 누르면 튕깁니다."
+    assert "같은 문제" not in queries[2]
+    assert "어제" not in queries[2]
+    english = "The label is printed too small. It worked until yesterday. It is the same on another computer."
+    assert queries_of(ticket("Labels", ("customer", english, False))) == (
+        "Labels",
+        "Labels\nThe label is printed too small.",
+    )
+    assert queries_of(ticket("", ("customer", "같은 문제입니다.", False))) == ("같은 문제입니다.",)
+
+
 def test_only_what_the_customer_said_in_public_is_searched_for() -> None:
     """(000-50 ⚠)"""
     said = (("agent", "Our gateway is broken.", False), ("customer", "The secret handshake fails.", True))

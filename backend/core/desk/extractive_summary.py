@@ -20,7 +20,7 @@ _READ_CHARS = 20_000
 """Of each part of a conversation that is read for a field."""
 
 _PROBLEM = re.compile(
-    r"오류|에러|문제|안\s?[되돼됩]|않[아습는]|못\s?하|불가|실패|먹통|끊[기김겨]|느[리려]|멈[추춰]|잘못|누락|환불|취소"
+    r"오류|에러|문제|안\s?[되돼됩]|않[아습는]|못\s?하|불가|실패|먹통|끊[기김겨]|튕|느[리려]|멈[추춰]|잘못|누락|환불|취소"
     r"|변경|문의(?! ?드)|요청|어떻게|가능한"
     r"|\b(?:error|fail\w*|cannot|can't|can not|unable|doesn't|does not|didn't|not work\w*|issue|problem|broken|crash\w*"
     r"|wrong|missing|slow|stuck|refund|cancel|change|how (?:do|can|to)|could you|please|need)\b",
@@ -49,6 +49,14 @@ _CONFIRMS = re.compile(
 _DENIES = re.compile(
     r"여전히|아직|계속|또\s?다시|\b(?:still|not (?:solved|resolved|fixed|working)|again)\b", re.IGNORECASE
 )
+_CIRCUMSTANCE = re.compile(
+    r"같은 (?:문제|증상|현상|오류)|(?:어제|그제|지난주|얼마 전|이전|전)까지(?:는|만 해도)|문제없이|(?:바꾼|변경한) (?:것|게|건|적)"
+    r"|똑같|마찬가지|비슷한 (?:문제|일)로|급합니다|급해요|시급|필요하시면"
+    r"|\b(?:(?:worked|was fine) (?:until|before)|same (?:on|with|problem|issue|error|thing)|did(?:n't| not) change"
+    r"|nothing (?:has )?changed|urgent|asap|if (?:you|that) (?:need|is)|call me)\b",
+    re.IGNORECASE,
+)
+"""What any ticket may say beside its problem: since when, for whom else, how urgent."""
 _PUTS_OFF = re.compile(
     r"(?:확인|검토|조사|점검|안내)(?:해\s?보|하)?(?:겠|도록|한 뒤|하여 연락)|살펴보|캡처"
     r"|보내\s?주(?:시면|세요)|잠시만|기다려"
@@ -151,9 +159,10 @@ def shorten(text: str, limit: int = FIELD_CHARS) -> str:
 def telling_sentences(title: str, text: str, limit: int) -> tuple[list[str], list[str]]:
     """Return the sentences of a text that tell most of the problem, and all that are no greetings or thanks.
 
-    Of the former at most `limit`; both in their order.
+    Of the former at most `limit`; both in their order. Circumstances are left out unless there is nothing else.
     """
-    sentences = _sentences([{"text": text}])
+    said = _sentences([{"text": text}])
+    sentences = [sentence for sentence in said if not _CIRCUMSTANCE.search(sentence)] or said
     best = sorted(_telling(title, sentences), key=lambda each: -each[0])[:limit]
     return [sentences[place] for place in sorted(place for _, place in best)], sentences
 
