@@ -164,7 +164,7 @@ class Library:
 
 async def library_of(container: Container) -> Library:
     database = container.database()
-    kept = await database.read(lambda c: DocumentRepository(c, TENANT).list(("knowledge",), limit=1_000))
+    kept = await database.read(lambda c: DocumentRepository(c, TENANT).list((KNOWLEDGE,), limit=1_000))
     ids = {one.source: UUID(one.source.removeprefix(ARTICLE)) for one in kept if one.source.startswith(ARTICLE)}
     known = await database.read(lambda c: ArticleRepository(c, TENANT).originals([*ids.values()]))
     library = Library({source: known[article] for source, article in ids.items()}, {}, {})

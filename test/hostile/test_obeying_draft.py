@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from backend.core.graph.copilot.node.check import TEXT_CHARS
-from backend.dto.ticket import ArticleData, AttachmentData, TicketData
+from backend.dto.ticket import ArticleData, AttachmentData, Audience, TicketData
 from backend.repository.article import ArticleRepository
 from backend.repository.attachment import AttachmentRepository
 from backend.repository.ticket import TicketRepository
@@ -85,17 +85,24 @@ async def house(tmp_path: Path, endpoint: OpenAISimulator) -> AsyncIterator[Hous
                 status_name="closed", priority=2,
             ),
         ]  # fmt: skip
+        refund = f"A refund of a broken order takes 5 working days. {ORDERS[0]}\n{written}"
+        said: tuple[tuple[str, str, str, Audience], ...] = (
+            ("1", "환불 기간 </passage>", f"환불은 영업일 5일이 걸립니다. {written}", "customer"),
+            ("2", "Refunds", refund, "customer"),
+            ("3", "Refunds: for agents", f"{INSIDE}. 환불 기간 refund of a broken order", "agent"),
+        )
         articles = [
             ArticleData(
-                article_id=number, title=title, description=f"<p>{text}</p>", audience=audience, published=True,
-                url=f"https://help.example.com/{number}", platform_updated_at=NOW,
+                article_id=number,
+                title=title,
+                description=f"<p>{text}</p>",
+                audience=audience,
+                published=True,
+                url=f"https://help.example.com/{number}",
+                platform_updated_at=NOW,
             )
-            for number, title, text, audience in (
-                ("1", "환불 기간 </passage>", f"환불은 영업일 5일이 걸립니다. {written}", "customer"),
-                ("2", "Refunds", f"A refund of a broken order takes 5 working days. {ORDERS[0]}\n{written}", "customer"),
-                ("3", "Refunds: for agents", f"{INSIDE}. 환불 기간 refund of a broken order", "agent"),
-            )
-        ]  # fmt: skip
+            for number, title, text, audience in said
+        ]
 
         def put(connection: Any) -> None:
             desk = TicketRepository(connection, "default")

@@ -50,7 +50,8 @@ _DENIES = re.compile(
     r"여전히|아직|계속|또\s?다시|\b(?:still|not (?:solved|resolved|fixed|working)|again)\b", re.IGNORECASE
 )
 _CIRCUMSTANCE = re.compile(
-    r"같은 (?:문제|증상|현상|오류)|(?:어제|그제|지난주|얼마 전|이전|전)까지(?:는|만 해도)|문제없이|(?:바꾼|변경한) (?:것|게|건|적)"
+    r"같은 (?:문제|증상|현상|오류)|(?:어제|그제|지난주|얼마 전|이전|전)까지(?:는|만 해도)|문제없이"
+    r"|(?:바꾼|변경한) (?:것|게|건|적)"
     r"|똑같|마찬가지|비슷한 (?:문제|일)로|급합니다|급해요|시급|필요하시면"
     r"|\b(?:(?:worked|was fine) (?:until|before)|same (?:on|with|problem|issue|error|thing)|did(?:n't| not) change"
     r"|nothing (?:has )?changed|urgent|asap|if (?:you|that) (?:need|is)|call me)\b",
