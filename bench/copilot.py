@@ -10,7 +10,7 @@ copilot does. For every problem of the demo it is known which articles answer it
   are of the same problem.
 
 `before` asks with the whole first message, once, and trusts the gate of the answer agent. From which evidence on there
-is enough was chosen on every other kind of problem, the `chosen` rows; `measured` are the others. An article and its
+is enough is chosen on every other kind of problem, the `chosen` rows; `measured` are the others. An article and its
 translations are one.
 """
 

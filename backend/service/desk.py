@@ -30,8 +30,7 @@ _FEEDBACK_SPACE = UUID("8f1f1a5e-2a6c-5c0f-9c8e-6a1d0b7c1e55")
 """Of the ids of feedback that agents give: the same decision gives it once."""
 
 
-# On the demo's desk (`bench/copilot.py`), whose tickets ask about one product, so what has no answer is near to one:
-# chosen on every other kind of problem there, measured on the rest.
+# On the demo's desk (`bench/copilot.py`), whose tickets ask about one product, so what has no answer is near to one.
 ARTICLES: Thresholds = {"same": 0.4, "foreign": 0.6, "foreign messages": 0.6}
 """From which evidence on a draft follows articles. A person reads every draft, and sees the sources."""
 
