@@ -24,7 +24,7 @@ _TAG = re.compile(
     r"|input|link|marquee|math|meta|noscript|object|option|picture|portal|script|select|slot|source|span|style|svg"
     r"|template|textarea|title|track|video)\b[^<>]*>?"
     r"|<[a-z][a-z0-9:-]{0,30}[\s/][^<>]{0,2000}=[^<>]*>?"  # whichever: an attribute may run a script
-    r"|<!--.{0,10000}?-->|<![A-Za-z\[][^<>]*>?|<\?[a-z][^<>]*>?",
+    r"|<!--|<![A-Za-z\[][^<>]*>?|<\?[a-z][^<>]*>?",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
