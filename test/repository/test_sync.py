@@ -97,9 +97,10 @@ async def test_what_is_asked_of_a_job_is_done_once(database: Database) -> None:
     assert (await syncs.do("settle", job_id, attempt, "paused", NOW)).status == "pending"
     attempt = (await syncs.do("begin", job_id, attempt, NOW)).job.attempt
     await syncs.do("want", job_id, "cancel", NOW)
-    assert (await syncs.do("want", job_id, "pause", NOW)).wanted == "cancel"
-    with pytest.raises(Conflict):
-        await syncs.do("resume", job_id, NOW)
+    for wish in (("want", job_id, "pause", NOW), ("resume", job_id, NOW)):
+        with pytest.raises(Conflict):
+            await syncs.do(*wish)
+    assert (await syncs.do("want", job_id, "cancel", NOW)).wanted == "cancel"
     assert await syncs.do("begin", job_id, attempt, LATER) is None  # a server took it up; its end was asked for
     job = await syncs.do("get", job_id)
     assert (job.status, job.ended_at) == ("cancelled", LATER)
