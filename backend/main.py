@@ -274,8 +274,10 @@ class Server(uvicorn.Server):
 def serve(settings: Settings) -> int:
     """Serve until told to stop (SIGINT, SIGTERM); return the exit code of the process."""
     from backend.core.sturdy_loop import SturdyLoop, left_behind
+    from backend.util.allocator import keep_less
 
     setup_logging(settings)
+    keep_less()
     threads = settings.run_concurrency + SPARE_THREADS
     try:
         code = asyncio.run(_serve(settings), loop_factory=lambda: SturdyLoop(threads))
