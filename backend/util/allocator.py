@@ -5,7 +5,7 @@ import os
 
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-_LARGE = 256 * 1024
+_LARGE = 1024 * 1024
 
 
 def keep_less() -> bool:
